@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Geometry
+ *
+ * From what a declaration asks for to the sizes of the objects, and the header that each starts with.
+ * Pure; every product is checked before it is formed.
+ */
+
+#include <stdint.h>
+
+#include "memory/layout.h"
+#include "protocol/bits.h"
+
+/* The shape of one region; private to each process, never read from shared memory. */
+typedef struct ShmbGeometry {
+        ShmbKind kind;
+        uint32_t n_lanes, n_seats;
+        uint32_t item_size, item_align;
+        uint32_t stride;      /* item_size rounded up to item_align */
+        uint64_t capacity;    /* slots a lane, a power of two */
+        uint64_t region_size; /* raw: bytes */
+} ShmbGeometry;
+
+/*
+ * Check @geometry whole and fill in `stride`. Return: 0; -EINVAL (a count, size or alignment outside its
+ * bounds of protocol/limits.h, capacity or align not a power of two); -EFBIG (an object would exceed
+ * SHMB_OBJECT_SIZE_MAX); -EOPNOTSUPP (a kind that this version does not have).
+ */
+int shmb_geometry_seal(ShmbGeometry *geometry);
+
+/* Bytes of one object of a sealed @geometry, a multiple of SHMB_PAGE; 0 if it has no such object. */
+uint64_t shmb_geometry_object_size(const ShmbGeometry *geometry, ShmbObjectKind kind);
+
+/* Fill in the header of object (@kind, @index) in @epoch; all reserved bytes zero. */
+void shmb_header_init(ShmbHeader *header, const ShmbGeometry *geometry, ShmbObjectKind kind,
+                      uint32_t index, uint32_t epoch, uint64_t tag, uint64_t generation);
+
+/*
+ * Hold a private copy of a header against what the broker said. Return: 0; -EPROTONOSUPPORT (another
+ * byte order or major version); -EBADMSG (anything else differs, or reserved bytes of a known minor
+ * version are not zero).
+ */
+int shmb_header_check(const ShmbHeader *copy, const ShmbGeometry *geometry, ShmbObjectKind kind,
+                      uint32_t index, uint32_t epoch, uint64_t tag, uint64_t generation);
