@@ -64,7 +64,7 @@ static void leave_nothing(void) {
         memory = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
         pid = fork();
         if (pid == 0)
-                /* Ends as a careless test does, with everything still open: not the parent's leak. */
+                /* Ends as a careless test does, all still open: no leak of the parent. */
                 exit(0);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
         munmap(memory, 4096);
