@@ -14,6 +14,7 @@ import tree
 includes = importlib.import_module('check-includes')
 style = importlib.import_module('check-style')
 symbols = importlib.import_module('check-symbols')
+catalog = importlib.import_module('check-catalog')
 exports = importlib.import_module('check-exports')
 
 HEAD = '/* SPDX-License-Identifier: Apache-2.0 */\n'
@@ -183,6 +184,18 @@ class Objects(Case):
         self.assertEqual(exports.check('nm', library, path, header, manual), [])
         manual = self.write('m.scd', '*shmb\\_other*() does it.\n')
         self.expect(exports.check('nm', library, path, header, manual), 'shmb_a: not in')
+
+
+class Catalog(Case):
+    def catalog(self, text):
+        header = self.write('ids.h', '/* A thing. REGION= */\n#define SHMB_MESSAGE_A_STR "aa"\n')
+        return catalog.check(header, self.write('x.catalog', text))
+
+    def test_each_id_has_a_text_with_fields_that_exist(self):
+        self.assertEqual(self.catalog('-- aa\nSubject: @REGION@ is there\n'), [])
+        self.expect(self.catalog('-- aa\nSubject: @SIZE@ is there\n'), '@SIZE@')
+        self.expect(self.catalog(''), 'aa: no text')
+        self.expect(self.catalog('-- aa\nSubject: a\n\n-- bb\nSubject: b\n'), 'bb: not in')
 
 
 class Text(unittest.TestCase):
