@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * libshmbroker: bounded buffers in shared memory, handed out by shmbrokerd(8)
+ *
+ * The contract
+ * - The operator declares regions; a process asks the broker for a role in one by name. What it may
+ *   write, nobody else can: a producer owns a lane, a consumer a seat, and the kernel enforces it.
+ * - After shmb_attach() no byte passes through the broker, and no system call is made unless
+ *   somebody sleeps. The broker may die, be restarted or upgraded: buffers keep flowing.
+ * - 0 or a count on success, -errno on failure. errno is not used, nothing is logged, no signal is
+ *   sent or caught, no call returns -EINTR. Outputs are written on success only.
+ * - One region handle is used by one thread at a time. Several handles, used by several threads,
+ *   may share one connection. Pointers that a handle gives out end with shmb_detach().
+ * - A child of fork() inherits nothing: its handles answer -ECHILD and may only be freed. It
+ *   connects for itself. Descriptors are close-on-exec.
+ * - Time-outs are nanoseconds of CLOCK_MONOTONIC: 0 tries, -1 waits for ever.
+ *
+ * When a peer dies
+ * - A producer killed at any instruction leaves an item whole or not at all. An item that a
+ *   consumer held (shmb_peek) and had not released goes to its successor again, and is counted
+ *   (n_redelivered). shmb_pop releases before its caller has used the item: who must not lose one
+ *   to its own death uses shmb_peek, works, then calls shmb_release.
+ * - The survivor hears of it once, by -EOWNERDEAD from the next call that would have had to wait;
+ *   the region is still good, call again. A successor of the dead peer is waited for, unless the
+ *   region was attached with SHMB_NEED_PEER.
+ *
+ * Results that any operation on a region may have
+ *   -EAGAIN      time-out 0, and nothing to take or no room
+ *   -ETIMEDOUT   the time-out passed
+ *   -EOWNERDEAD  a peer died; said once, nothing was moved, the region is still good
+ *   -EPIPE       SHMB_NEED_PEER: no live peer of the other role, and nothing left to take
+ *   -ESTALE      the region was replaced by a new generation and is drained: detach, attach again
+ *   -EIDRM       the region was removed and is drained: detach
+ *   -ESHUTDOWN   this handle's lease ended without it (the broker lost sight of it): detach, attach
+ *   -EBADMSG     a peer broke the protocol; the handle is poisoned: detach, attach again
+ *   -ECHILD      the handle belongs to the parent of this process
+ *   -EPERM       not in this role (a consumer pushes, an observer pops)
+ *   -EOPNOTSUPP  not with this kind of region
+ *   -EINVAL      an argument, or commit without claim, release without peek
+ *
+ * A consumer of 64-byte items, whole:
+ *
+ *     struct shmb_attach want = SHMB_ATTACH_INIT;
+ *     struct shmb_region *region;
+ *     struct shmb *broker;
+ *     const void *item;
+ *
+ *     if (shmb_connect(NULL, &broker) < 0)
+ *             return 1;
+ *     want.item_size = 64;
+ *     if (shmb_attach(broker, "telemetry/imu", SHMB_CONSUME, &want, &region) < 0)
+ *             return fprintf(stderr, "%s\n", shmb_error(broker)), 1;
+ *     while (shmb_peek(region, &item, -1) == 0) {
+ *             use(item);
+ *             shmb_release(region);
+ *     }
+ *     shmb_detach(region);
+ *     shmb_close(broker);
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct shmb;        /* a connection to the broker */
+struct shmb_region; /* a role in a region */
+
+enum shmb_role {
+        SHMB_PRODUCE = 1,
+        SHMB_CONSUME,
+        SHMB_OBSERVE, /* looks, takes nothing, never waits: shmb_get_stats */
+        SHMB_READ,    /* raw */
+        SHMB_WRITE    /* raw */
+};
+
+enum shmb_kind {
+        SHMB_RAW = 1,
+        SHMB_RING,
+        SHMB_STREAM,
+        SHMB_BROADCAST,
+        SHMB_LATEST,
+        SHMB_QUEUE
+};
+
+/* flags of struct shmb_attach */
+enum {
+        /* -EPIPE where no live peer of the other role is left, instead of waiting for the next one */
+        SHMB_NEED_PEER = 1
+};
+
+/*
+ * How to attach, and what to insist on. Zero is no expectation; an expectation that the region does
+ * not meet is -EPROTOTYPE, and shmb_error() names both sides' values.
+ */
+struct shmb_attach {
+        size_t size;         /* sizeof(struct shmb_attach): SHMB_ATTACH_INIT sets it */
+        int64_t timeout_ns;  /* for the broker to answer or come back, and for a free lane or seat */
+        uint32_t flags;      /* SHMB_NEED_PEER */
+        uint32_t kind;       /* enum shmb_kind */
+        uint32_t item_size;  /* bytes */
+        uint32_t item_align; /* bytes */
+        const char *type;    /* item.type of the declaration */
+        uint64_t region_size; /* raw: bytes */
+};
+
+/* Five seconds, no flags, no expectations. NULL for shmb_attach() is the same. */
+#define SHMB_ATTACH_INIT { sizeof(struct shmb_attach), 5000000000, 0, 0, 0, 0, NULL, 0 }
+
+/* @n items, @stride bytes from one to the next. Of a stream: @n bytes, stride 1. */
+struct shmb_span {
+        void *data;
+        uint32_t n;
+        uint32_t stride;
+};
+
+/* What a handle stands for; fixed from attach on. Strings end with the handle. */
+struct shmb_info {
+        size_t size; /* sizeof(struct shmb_info), set by the caller */
+        const char *name;
+        const char *type; /* "" if the declaration gives none */
+        uint32_t kind;    /* enum shmb_kind */
+        uint32_t role;    /* enum shmb_role */
+        uint32_t index;   /* which lane or seat */
+        uint32_t n_producers_max, n_consumers_max;
+        uint32_t item_size, item_align, stride; /* bytes */
+        uint64_t capacity;    /* items a lane */
+        uint64_t region_size; /* raw: bytes */
+        uint64_t generation;
+        uint64_t lease; /* as `shmbrokerctl who` lists it */
+};
+
+/* The region as it is now, seen from any role. Counters start with the region, not the handle. */
+struct shmb_stats {
+        size_t size; /* sizeof(struct shmb_stats), set by the caller */
+        uint32_t n_producers, n_consumers; /* lanes and seats that are held */
+        uint64_t used;          /* items in the fullest lane */
+        uint64_t n_pushed;      /* items, all lanes */
+        uint64_t n_popped;      /* items released, all seats */
+        uint64_t n_dropped;     /* overflow: drop_newest */
+        uint64_t n_redelivered; /* items that a dead consumer had held */
+        uint64_t n_missed;      /* lossy: items lapped */
+        uint64_t n_waits;       /* how often somebody slept */
+        uint64_t n_wakes;       /* how often somebody was woken */
+        uint64_t n_deaths;      /* peers that went without detach */
+        uint64_t high_water;    /* most items that a lane had in flight */
+};
+
+/* Connection. NULL: $SHMBROKER_SOCKET, else the user's own broker if it is there, else the
+ * system's. */
+int shmb_connect(const char *socket_path, struct shmb **ret);
+struct shmb *shmb_close(struct shmb *c);
+/* For an event loop: readable means call shmb_dispatch. Needed by nobody who only moves items. */
+int shmb_fd(struct shmb *c);
+int shmb_dispatch(struct shmb *c);
+/* Why the last control call on @c was refused: one sentence, "" if it was not; until the next one. */
+const char *shmb_error(const struct shmb *c);
+const char *shmb_version(void);
+
+#if defined(__cplusplus) && defined(__GNUC__)
+/* A struct and a function of one name, as with stat(2): C++ warns that one hides a constructor. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
+
+/* A role in a region. Both handles may be closed in either order. */
+int shmb_attach(struct shmb *c, const char *name, enum shmb_role role,
+                const struct shmb_attach *want, struct shmb_region **ret);
+
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
+struct shmb_region *shmb_detach(struct shmb_region *r);
+int shmb_get_info(const struct shmb_region *r, struct shmb_info *info);
+int shmb_get_stats(struct shmb_region *r, struct shmb_stats *stats);
+/* 0, or what the next operation would have to say: -EOWNERDEAD, -ESTALE, -EIDRM, ... Never waits. */
+int shmb_check(struct shmb_region *r);
+
+/* One item, copied in and out. */
+int shmb_push(struct shmb_region *r, const void *item, int64_t timeout_ns);
+int shmb_pop(struct shmb_region *r, void *item, int64_t timeout_ns);
+/* Up to @n items: waits for the first only. Return: how many were moved, at least 1. */
+int shmb_push_n(struct shmb_region *r, const void *items, uint32_t n, int64_t timeout_ns);
+int shmb_pop_n(struct shmb_region *r, void *items, uint32_t n, int64_t timeout_ns);
+
+/* One item in place. A second claim or peek before the first is settled gives the same slot. */
+int shmb_claim(struct shmb_region *r, void **ret_slot, int64_t timeout_ns);
+int shmb_commit(struct shmb_region *r);
+int shmb_abort(struct shmb_region *r);
+int shmb_peek(struct shmb_region *r, const void **ret_item, int64_t timeout_ns);
+int shmb_release(struct shmb_region *r);
+
+/* Up to @n items in place, contiguous; commit or release any number of them from the front. */
+int shmb_claim_n(struct shmb_region *r, uint32_t n, struct shmb_span *ret, int64_t timeout_ns);
+int shmb_commit_n(struct shmb_region *r, uint32_t n);
+int shmb_peek_n(struct shmb_region *r, uint32_t n, struct shmb_span *ret, int64_t timeout_ns);
+int shmb_release_n(struct shmb_region *r, uint32_t n);
+
+/* stream: one message of @n_bytes. shmb_recv gives its length, or -EMSGSIZE and keeps it. */
+int shmb_send(struct shmb_region *r, const void *data, size_t n_bytes, int64_t timeout_ns);
+ssize_t shmb_recv(struct shmb_region *r, void *data, size_t n_bytes_max, int64_t timeout_ns);
+
+/* A descriptor that is readable while there is something to do. This version: -EOPNOTSUPP. */
+int shmb_poll_fd(struct shmb_region *r);
+/* lossy: items lapped since the last call. */
+uint64_t shmb_missed(struct shmb_region *r);
+
+/* raw: the bytes; a store by a SHMB_READ handle is a SIGSEGV. NULL and 0 for other kinds. */
+void *shmb_data(struct shmb_region *r);
+size_t shmb_size(const struct shmb_region *r);
+
+#ifdef __cplusplus
+}
+#endif
