@@ -4,10 +4,10 @@
 /*
  * Declarations
  *
- * What the YAML says, as values: one Decl a region, one DeclSet a whole configuration. Names of users
- * and groups are still text here as written and become numbers by decl_set_resolve(), whose look-up is
- * an argument, so that this module stays pure (no file, no NSS, no clock). A DeclSet that passed
- * decl_set_validate() is complete and consistent: later layers do not check again.
+ * What the YAML says, as values: one Decl a region, one DeclSet a whole configuration. Names of
+ * users and groups are still text here as written and become numbers by decl_set_resolve(), whose
+ * look-up is an argument, so that this module stays pure (no file, no NSS, no clock). A DeclSet
+ * that passed decl_set_validate() is complete and consistent: later layers do not check again.
  */
 
 #include <stdbool.h>

@@ -4,8 +4,8 @@
 /*
  * Geometry
  *
- * From what a declaration asks for to the sizes of the objects, and the header that each starts with.
- * Pure; every product is checked before it is formed.
+ * From what a declaration asks for to the sizes of the objects, and the header that each starts
+ * with. Pure; every product is checked before it is formed.
  */
 
 #include <stdint.h>
@@ -24,13 +24,13 @@ typedef struct ShmbGeometry {
 } ShmbGeometry;
 
 /*
- * Check @geometry whole and fill in `stride`. Return: 0; -EINVAL (a count, size or alignment outside its
- * bounds of protocol/limits.h, capacity or align not a power of two); -EFBIG (an object would exceed
- * SHMB_OBJECT_SIZE_MAX); -EOPNOTSUPP (a kind that this version does not have).
+ * Check @geometry whole and fill in `stride`. Return: 0; -EINVAL (a count, size or alignment
+ * outside its bounds of protocol/limits.h, capacity or align not a power of two); -EFBIG (an object
+ * would exceed SHMB_OBJECT_SIZE_MAX); -EOPNOTSUPP (a kind that this version does not have).
  */
 int shmb_geometry_seal(ShmbGeometry *geometry);
 
-/* Bytes of one object of a sealed @geometry, a multiple of SHMB_PAGE; 0 if it has no such object. */
+/* Bytes of one object of a sealed @geometry, a multiple of SHMB_PAGE; 0 for an object it lacks. */
 uint64_t shmb_geometry_object_size(const ShmbGeometry *geometry, ShmbObjectKind kind);
 
 /* Fill in the header of object (@kind, @index) in @epoch; all reserved bytes zero. */
@@ -38,9 +38,9 @@ void shmb_header_init(ShmbHeader *header, const ShmbGeometry *geometry, ShmbObje
                       uint32_t index, uint32_t epoch, uint64_t tag, uint64_t generation);
 
 /*
- * Hold a private copy of a header against what the broker said. Return: 0; -EPROTONOSUPPORT (another
- * byte order or major version); -EBADMSG (anything else differs, or reserved bytes of a known minor
- * version are not zero).
+ * Hold a private copy of a header against what the broker said. Return: 0; -EPROTONOSUPPORT
+ * (another byte order or major version); -EBADMSG (anything else differs, or reserved bytes of a
+ * known minor version are not zero).
  */
 int shmb_header_check(const ShmbHeader *copy, const ShmbGeometry *geometry, ShmbObjectKind kind,
                       uint32_t index, uint32_t epoch, uint64_t tag, uint64_t generation);

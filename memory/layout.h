@@ -4,23 +4,23 @@
 /*
  * The Shared-Memory Contract
  *
- * What stands where in the objects of a region, on one screen. One rule makes it safe: every word has
- * one writer, and the kernel enforces it, because each object is an inode of its own that one party has
- * mapped writable and everyone else read-only (shmbroker-memory(7)).
+ * What stands where in the objects of a region, on one screen. One rule makes it safe: every word
+ * has one writer, and the kernel enforces it, because each object is an inode of its own that one
+ * party has mapped writable and everyone else read-only (shmbroker-memory(7)).
  *
  *     control   written by the broker        state, news, and a party entry for each lane and seat
  *     lane i    written by producer i        tail, bell, sleep_seq, counters, then the slots
- *     seat j    written by consumer j        bell, sleep_seq, counters, then {head, done, taken} per lane
+ *     seat j    written by consumer j        bell, sleep_seq, counters; {head, done, taken} a lane
  *     data      raw regions: the users' own bytes, no header
  *
  * Indices (tail, head, done, taken) are free-running counts of items, so all `capacity` slots are
- * usable. No pointer and no pthread object stands here; integers have fixed size and natural alignment,
- * so 32-bit and 64-bit processes share one region. Words with different writers' readers stand
- * SHMB_LINE bytes apart (two lines: adjacent-line prefetch).
+ * usable. No pointer and no pthread object stands here; integers have fixed size and natural
+ * alignment, so 32-bit and 64-bit processes share one region. Words with different writers' readers
+ * stand SHMB_LINE bytes apart (two lines: adjacent-line prefetch).
  *
- * The header is written once by the broker before an object is published, for tools and for the check at
- * attach. In a lane or seat it lies in memory that its party may write, so nobody reads it a second time:
- * geometry comes from the broker's reply.
+ * The header is written once by the broker before an object is published, for tools and for the
+ * check at attach. In a lane or seat it lies in memory that its party may write, so nobody reads it
+ * a second time: geometry comes from the broker's reply.
  */
 
 #include <assert.h>
@@ -63,10 +63,12 @@ typedef struct ShmbHeader {
 
 /* A lane or seat as the broker sees it. Written by the broker, read by all. 64 bytes. Since 1.0. */
 typedef struct ShmbParty {
-        _Atomic uint32_t epoch;     /* newest epoch of the object; a peer with an older one fetches it */
+        /* newest epoch of the object; a peer with an older one fetches it */
+        _Atomic uint32_t epoch;
         _Atomic uint32_t occupancy; /* ShmbOccupancy */
         _Atomic uint64_t lease;     /* who holds it, 0 for nobody */
-        _Atomic uint32_t n_deaths;  /* leases that ended without detach; a change is said once: EOWNERDEAD */
+        /* leases that ended without detach; a change is said once: EOWNERDEAD */
+        _Atomic uint32_t n_deaths;
         _Atomic uint32_t n_detaches;
         uint8_t reserved[40];
 } ShmbParty;
@@ -84,7 +86,8 @@ typedef struct ShmbControl {
 
 /* Written by the party that sleeps (its own object), read by those that may wake it. One line. */
 typedef struct ShmbSleep {
-        _Atomic uint32_t seq;   /* odd while asleep or about to be; one wake per odd value and waker */
+        /* odd while asleep or about to be; one wake per odd value and waker */
+        _Atomic uint32_t seq;
         _Atomic uint32_t flags; /* SHMB_SLEEP_* */
         uint8_t reserved[SHMB_LINE - 8];
 } ShmbSleep;

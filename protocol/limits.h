@@ -13,7 +13,7 @@ enum {
          * (255) of /dev/shm: 5 + 200 + 1 + 16 + 1 + 32. */
         SHMB_NAME_MAX = 200,
         SHMB_OBJECT_NAME_MAX = 32,
-        /* Free text of `item.type`; long enough for "package/message/version", short enough to print. */
+        /* Free text of `item.type`: room for "package/message/version", short enough to print. */
         SHMB_TYPE_MAX = 127,
         SHMB_DESCRIPTION_MAX = 255,
         /* One sentence of an error reply. */
@@ -21,7 +21,7 @@ enum {
 
         SHMB_LANES_MAX = 64,
         SHMB_SEATS_MAX = 64,
-        /* control + lanes + seats + group, rounded: DESIGN.md 3; below SCM_MAX_FD (253), unix(7). */
+        /* control, lanes, seats, group, and one spare; below SCM_MAX_FD (253) of unix(7). */
         SHMB_OBJECTS_MAX = 131,
 
         /* One SOCK_SEQPACKET message. Far below the default SO_SNDBUF (212992), so that one reply

@@ -29,14 +29,14 @@ typedef enum ShmbNameFault {
         _SHMB_NAME_FAULT_N,
 } ShmbNameFault;
 
-/* Judge @n bytes at @name (no terminator needed); @ret_at, if not NULL, gets the offset of the fault. */
+/* Judge @n bytes at @name (no terminator needed); @ret_at, or NULL, gets where the fault is. */
 ShmbNameFault shmb_name_check(const char *name, size_t n, size_t *ret_at);
 /* A half sentence for @fault ("is empty", ...), never NULL. */
 const char *shmb_name_fault_to_string(ShmbNameFault fault);
 
 /*
- * Write "shmb.NAME@TAG.OBJECT" (no leading '/'), where OBJECT is "ctl", "lane3", "seat0", "group" or
- * "data", with ".eEPOCH" behind it from the second epoch (@epoch > 0) on. @name must be valid.
+ * Write "shmb.NAME@TAG.OBJECT" (no leading '/'), where OBJECT is "ctl", "lane3", "seat0", "group"
+ * or "data", with ".eEPOCH" behind it from the second epoch (@epoch > 0) on. @name must be valid.
  * Return: bytes written without the terminator, or -ENAMETOOLONG (only if @size is too small).
  */
 int shmb_kernel_name(char *buffer, size_t size, const char *name, uint64_t tag,
@@ -44,5 +44,5 @@ int shmb_kernel_name(char *buffer, size_t size, const char *name, uint64_t tag,
 /* True if @kernel_name has the form above; used only to recognise candidates, never as a proof. */
 bool shmb_kernel_name_is_ours(const char *kernel_name);
 
-/* posix_name: of a raw region: 1..255 bytes, no '/' but an optional leading one, not "." or "..". */
+/* posix_name: of a raw region: 1..255 bytes, no '/' but a leading one, not "." or "..". */
 bool shmb_posix_name_is_valid(const char *posix_name);

@@ -4,20 +4,23 @@
 /*
  * Status
  *
- * The code in an error reply. Each has one errno that the library returns for it (status_to_errno())
- * and travels with one sentence that says what, where and what to do. Values are ABI.
+ * The code in an error reply. Each has one errno that the library returns for it
+ * (status_to_errno()) and travels with one sentence that says what, where and what to do. Values
+ * are ABI.
  */
 
 typedef enum ShmbStatus {
         SHMB_STATUS_OK,
-        SHMB_STATUS_PROTOCOL,      /* malformed or out of order; the connection is closed after it: EPROTO */
+        /* malformed or out of order; the connection is closed after it: EPROTO */
+        SHMB_STATUS_PROTOCOL,
         SHMB_STATUS_VERSION,       /* no common major version: EPROTONOSUPPORT */
         SHMB_STATUS_UNSUPPORTED,   /* well-formed, not known or not built: EOPNOTSUPP */
         SHMB_STATUS_INVALID,       /* a value that no region accepts: EINVAL */
         SHMB_STATUS_NO_REGION,     /* not declared, or hidden from this peer: ENOENT */
         SHMB_STATUS_DENIED,        /* no rule of the region grants this role: EACCES */
         SHMB_STATUS_NOT_ADMIN,     /* only on the admin socket: EPERM */
-        SHMB_STATUS_MISMATCH,      /* the attach contract differs; the sentence names both values: EPROTOTYPE */
+        /* the attach contract differs; the sentence names both values: EPROTOTYPE */
+        SHMB_STATUS_MISMATCH,
         SHMB_STATUS_BUSY,          /* every lane or seat is held: EBUSY */
         SHMB_STATUS_QUOTA,         /* the peer's uid is at its limit: EDQUOT */
         SHMB_STATUS_NO_MEMORY,     /* pages could not be reserved: ENOMEM */

@@ -90,7 +90,7 @@ enum shmb_kind {
 
 /* flags of struct shmb_attach */
 enum {
-        /* -EPIPE where no live peer of the other role is left, instead of waiting for the next one */
+        /* -EPIPE where no live peer of the other role is left, instead of waiting for one */
         SHMB_NEED_PEER = 1
 };
 
@@ -100,7 +100,8 @@ enum {
  */
 struct shmb_attach {
         size_t size;         /* sizeof(struct shmb_attach): SHMB_ATTACH_INIT sets it */
-        int64_t timeout_ns;  /* for the broker to answer or come back, and for a free lane or seat */
+        /* for the broker to answer or come back, and for a free lane or seat */
+        int64_t timeout_ns;
         uint32_t flags;      /* SHMB_NEED_PEER */
         uint32_t kind;       /* enum shmb_kind */
         uint32_t item_size;  /* bytes */
@@ -158,7 +159,7 @@ struct shmb *shmb_close(struct shmb *c);
 /* For an event loop: readable means call shmb_dispatch. Needed by nobody who only moves items. */
 int shmb_fd(struct shmb *c);
 int shmb_dispatch(struct shmb *c);
-/* Why the last control call on @c was refused: one sentence, "" if it was not; until the next one. */
+/* Why the last control call on @c was refused: one sentence, "" if it was not. */
 const char *shmb_error(const struct shmb *c);
 const char *shmb_version(void);
 
@@ -179,7 +180,7 @@ int shmb_attach(struct shmb *c, const char *name, enum shmb_role role,
 struct shmb_region *shmb_detach(struct shmb_region *r);
 int shmb_get_info(const struct shmb_region *r, struct shmb_info *info);
 int shmb_get_stats(struct shmb_region *r, struct shmb_stats *stats);
-/* 0, or what the next operation would have to say: -EOWNERDEAD, -ESTALE, -EIDRM, ... Never waits. */
+/* 0, or what the next operation would have to say: -EOWNERDEAD, -ESTALE, -EIDRM... Never waits. */
 int shmb_check(struct shmb_region *r);
 
 /* One item, copied in and out. */

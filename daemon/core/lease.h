@@ -51,7 +51,8 @@ struct LeaseClient {
         uint8_t uuid[SHMB_UUID_SIZE];
         uint32_t uid;
         uint32_t pid;            /* advisory */
-        uint64_t pid_started;    /* start time of the process, in clock ticks since boot; 0 = unknown */
+        /* start time of the process, in clock ticks since boot; 0 = unknown */
+        uint64_t pid_started;
         char command[LEASE_COMMAND_MAX + 1];
         char unit[LEASE_UNIT_MAX + 1];
         bool connected;
@@ -76,8 +77,9 @@ struct Lease {
 struct LeaseEffects {
         Region *region;
         RegionParty *party; /* its entry in control is to be published; NULL = none changed */
-        bool prove;         /* show that nobody writes the party's object, then tell lease_proven() or
-                             * region_party_set_proven() */
+        /* show that nobody writes the party's object, then tell lease_proven() or
+         * region_party_set_proven() */
+        bool prove;
         bool replace;       /* the party's object is to be made anew in the epoch that it has now */
         bool idle;          /* the last lease of the region is over */
 };
@@ -94,7 +96,8 @@ struct LeaseEffects {
  *
  * A vacant lane or seat is taken before one that is still to be proven, and of those the lowest.
  *
- * Return: 0; LEASE_E_ROLE, LEASE_E_STATE, LEASE_E_BUSY or -ENOMEM (nothing changed, outputs untouched).
+ * Return: 0; LEASE_E_ROLE, LEASE_E_STATE, LEASE_E_BUSY or -ENOMEM (nothing changed, outputs
+ * untouched).
  */
 int lease_grant(Registry *registry, Region *region, LeaseClient *client, ShmbRole role,
                 uint64_t now_ns, Lease **ret_lease, LeaseEffects *ret_effects);
@@ -106,7 +109,8 @@ int lease_grant(Registry *registry, Region *region, LeaseClient *client, ShmbRol
  * @client:             its holder
  * @role:               as recorded
  * @index:              as recorded
- * @id:                 as recorded; must be greater than any restored before and less than next_lease
+ * @id:                 as recorded; must be greater than any restored before and less than
+ *                      next_lease
  * @since_ns:           as recorded
  * @ret_lease:          the lease, already mapped
  *

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Messages
+ *
+ * What can be said on the socket, as values; protocol/wire.h turns them into packets and back.
+ * Every request has an id of the client's choice other than 0; its one reply carries the same id
+ * and either the type named here or WIRE_ERROR. Messages with id 0 are events from the broker.
+ *
+ * Pointers of a decoded message borrow from its packet; enumerations are plain numbers, which the
+ * receiver bounds.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "protocol/bits.h"
+#include "protocol/limits.h"
+
+typedef enum WireType {
+        WIRE_NONE,
+        /* requests (client to broker) -> reply */
+        WIRE_HELLO,  /* -> WIRE_WELCOME; must come first */
+        WIRE_ATTACH, /* -> WIRE_ATTACHED + fds */
+        /* -> WIRE_OK: the client holds its maps (status 0), or what it was given cannot be used */
+        WIRE_MAPPED,
+        WIRE_DETACH, /* -> WIRE_OK */
+        /* -> WIRE_ATTACHED with one object + its fd: the newest epoch of a peer's object */
+        WIRE_FETCH,
+        WIRE_RESUME, /* -> WIRE_RESUMED: a lease that was given by this broker's predecessor */
+        WIRE_LIST,   /* -> WIRE_LISTING: a page of regions, in order of name */
+        WIRE_WHO,    /* -> WIRE_HOLDERS: a page of leases, in order of lease id */
+        WIRE_STATUS, /* -> WIRE_STATUS_INFO */
+        WIRE_RELOAD, /* -> WIRE_REPORT; admin */
+        WIRE_GC,     /* -> WIRE_REPORT; admin */
+        /* replies */
+        WIRE_OK = 64,
+        WIRE_ERROR,
+        WIRE_WELCOME,
+        WIRE_ATTACHED,
+        WIRE_RESUMED,
+        WIRE_LISTING,
+        WIRE_HOLDERS,
+        WIRE_STATUS_INFO,
+        WIRE_REPORT,
+} WireType;
+
+typedef struct WireHello {
+        uint32_t major, minor;
+        uint8_t uuid[SHMB_UUID_SIZE]; /* one a process and shmb_connect(); survives reconnects */
+} WireHello;
+
+typedef struct WireWelcome {
+        uint32_t major, minor; /* minor: the smaller of both sides' */
+        uint8_t broker[SHMB_UUID_SIZE]; /* drawn at each start of the broker */
+        const char *version;
+        bool admin; /* this connection came in on the admin socket */
+} WireWelcome;
+
+typedef struct WireAttach {
+        const char *name;
+        uint32_t role; /* ShmbRole */
+        /* what is expected; zero or NULL = no expectation */
+        uint32_t kind;
+        uint32_t item_size;
+        uint32_t item_align;
+        const char *type;
+        uint64_t region_size;
+} WireAttach;
+
+/* One object of a region; repeated in WireAttached in the order of the fds. */
+typedef struct WireObject {
+        uint32_t kind;  /* ShmbObjectKind */
+        uint32_t index; /* which lane or seat */
+        uint32_t epoch;
+        bool writable;
+        uint64_t size_bytes; /* map exactly this; fstat() must agree */
+} WireObject;
+
+typedef struct WireGeometry {
+        uint32_t kind, backing, overflow;
+        uint32_t n_lanes, n_seats;
+        uint32_t item_size, item_align, stride; /* bytes */
+        uint64_t capacity;    /* slots a lane */
+        uint64_t region_size; /* raw: bytes */
+} WireGeometry;
+
+typedef struct WireAttached {
+        uint64_t lease;
+        uint64_t generation;
+        uint64_t tag;    /* of the objects' names; equals the headers' */
+        uint32_t role;
+        uint32_t index;  /* own lane or seat */
+        WireGeometry geometry;
+        const char *type; /* item.type, "" if none */
+        uint32_t n_objects;
+        WireObject objects[SHMB_OBJECTS_MAX];
+} WireAttached;
+
+typedef struct WireMapped {
+        uint64_t lease;
+        /* 0, or a positive errno: EBADMSG asks for a fresh epoch of the client's own lane or seat,
+         * the words of its predecessor being out of bounds (the reply is then WIRE_ATTACHED
+         * again); anything else gives the lease up. */
+        uint32_t status;
+} WireMapped;
+
+typedef struct WireDetach {
+        uint64_t lease;
+} WireDetach;
+
+typedef struct WireFetch {
+        uint64_t lease;
+        uint32_t kind, index;
+} WireFetch;
+
+typedef struct WireResume {
+        uint64_t lease;
+        uint64_t generation;
+        uint32_t epoch; /* of the client's own object */
+} WireResume;
+
+typedef enum WireVerdict {
+        WIRE_VERDICT_NONE,
+        WIRE_VERDICT_SAME,    /* lease and objects as they were */
+        WIRE_VERDICT_FENCED,  /* the lease is over: detach, attach again */
+        WIRE_VERDICT_REPLACED, /* the region has a new generation: drain, attach again */
+} WireVerdict;
+
+typedef struct WireResumed {
+        uint32_t verdict;
+} WireResumed;
+
+typedef struct WireList {
+        const char *name;  /* only this region, or NULL */
+        const char *after; /* names greater than this, or NULL for the first page */
+} WireList;
+
+/* One region of a listing. Depth and counters are read by pread() for display and may be
+ * anything. */
+typedef struct WireRegion {
+        const char *name;
+        const char *description; /* "" if none */
+        const char *type;
+        const char *reason;      /* why the state is what it is, "" if plain */
+        const char *origin;      /* FILE:LINE of the declaration */
+        const char *access;      /* "produce: user:sensors; consume: any", as declared */
+        WireGeometry geometry;
+        uint64_t tag, generation;
+        uint32_t lifetime, state;
+        uint64_t linger_ns;
+        uint64_t size_bytes;     /* of all objects */
+        uint64_t used;           /* live depth of the fullest lane (ring) */
+        uint64_t moved;          /* items ever published, all lanes */
+        uint64_t dropped, redelivered, waits, wakes;
+        uint32_t n_producers, n_consumers, n_observers, n_readers, n_writers;
+} WireRegion;
+
+typedef struct WireListing {
+        bool more;
+        uint32_t n_entries;
+        const uint8_t *entries; /* walk with wire_region_next() */
+        size_t n_bytes_entries;
+} WireListing;
+
+typedef struct WireWho {
+        const char *name; /* only this region, or NULL */
+        uint64_t after;   /* lease ids greater than this */
+} WireWho;
+
+typedef struct WireHolder {
+        uint64_t lease;
+        const char *region;
+        uint32_t role, index;
+        uint32_t uid;
+        uint32_t pid;        /* advisory, as at connect */
+        const char *command; /* comm of the process, "" if unknown */
+        const char *unit;    /* systemd unit, "" if unknown */
+        uint64_t since_ns;   /* CLOCK_BOOTTIME of the grant */
+        uint32_t occupancy;  /* ShmbOccupancy */
+        bool connected;      /* false: kept for a client that has not come back after a restart */
+} WireHolder;
+
+typedef struct WireHolders {
+        bool more;
+        uint32_t n_entries;
+        const uint8_t *entries; /* walk with wire_holder_next() */
+        size_t n_bytes_entries;
+} WireHolders;
+
+typedef struct WireStatusInfo {
+        const char *version;
+        const char *config;   /* main file */
+        const char *runtime;  /* runtime directory */
+        const char *features; /* "pidfd=SO_PEERPIDFD rights=SO_PASSRIGHTS ...": what is in force */
+        const char *reload;   /* outcome of the last reload, "" if none */
+        uint32_t pid, uid;
+        uint64_t started_ns, now_ns; /* CLOCK_BOOTTIME */
+        uint32_t n_regions, n_live, n_leases, n_connections;
+        uint64_t size_bytes, size_bytes_max;
+        uint64_t n_granted, n_refused, n_reaped, n_deaths, n_replaced;
+} WireStatusInfo;
+
+typedef struct WireReload {
+        bool plan_only;
+} WireReload;
+
+typedef struct WireGc {
+        bool dry_run;
+} WireGc;
+
+/* What was or would be done, one line each, ready to print. */
+typedef struct WireReport {
+        bool applied;
+        bool truncated; /* more lines than fit one message */
+        uint32_t n_lines;
+        const uint8_t *lines; /* walk with wire_line_next() */
+        size_t n_bytes_lines;
+} WireReport;
+
+typedef struct WireError {
+        uint32_t status; /* ShmbStatus */
+        const char *sentence;
+} WireError;
+
+typedef struct WireMessage {
+        uint16_t type;
+        uint64_t id;
+        union {
+                WireHello hello;
+                WireWelcome welcome;
+                WireAttach attach;
+                WireAttached attached;
+                WireMapped mapped;
+                WireDetach detach;
+                WireFetch fetch;
+                WireResume resume;
+                WireResumed resumed;
+                WireList list;
+                WireListing listing;
+                WireWho who;
+                WireHolders holders;
+                WireStatusInfo status;
+                WireReload reload;
+                WireGc gc;
+                WireReport report;
+                WireError error;
+        };
+} WireMessage;
