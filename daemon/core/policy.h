@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Policy
+ *
+ * Whether a peer may have a role of a region: its identity, as the kernel gave it at connect, held
+ * against the rules of the declaration. Default deny: a role without rules is nobody's, and root is
+ * nobody special. What opens every role is the admin socket, which has its own mode and group.
+ *
+ * Pure: names of users and groups became numbers when the configuration was loaded, so no request
+ * asks the user database, and no answer of it can change between two requests.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/decl.h"
+#include "protocol/bits.h"
+
+typedef struct PolicyIdentity PolicyIdentity;
+
+enum {
+        /* NGROUPS_MAX of Linux, and the primary group */
+        POLICY_GROUPS_MAX = 65537,
+        /* Fits WireRegion.access: longer lists are cut and end in "..." */
+        POLICY_ACCESS_TEXT_MAX = 1023,
+};
+
+/* uid_t of nobody: (uid_t)-1 means "no change" to the kernel and is never a peer's. */
+#define POLICY_ID_INVALID UINT32_MAX
+
+enum {
+        _POLICY_E_SUCCESS,
+
+        POLICY_E_DENIED, /* no rule grants the role */
+};
+
+/* Who asks. Borrows its pointers; they must outlive the call only. */
+struct PolicyIdentity {
+        uint32_t uid;
+        const uint32_t *gids; /* ascending; primary and supplementary groups */
+        size_t n_gids;
+        const char *unit;     /* system unit, "imu.service"; NULL = not known, matches no rule */
+        bool admin;           /* the connection came in on the admin socket */
+};
+
+/**
+ * policy_check() - judge one role of one region
+ * @decl:       resolved declaration
+ * @role:       role that is asked for; one that regions of this kind do not have has no rules
+ * @identity:   who asks
+ * @ret_rule:   rule that granted it, borrowed from @decl; NULL where the admin socket did; may be
+ *              NULL
+ *
+ * Return: 0, or POLICY_E_DENIED (output untouched).
+ */
+int policy_check(const Decl *decl, ShmbRole role, const PolicyIdentity *identity,
+                 const DeclRule **ret_rule);
+
+/** policy_any_role() - whether @identity has a role at all: who has none does not see it listed */
+bool policy_any_role(const Decl *decl, const PolicyIdentity *identity);
+
+/** policy_needs_unit() - whether a rule of @decl asks for the peer's unit, which costs a look-up */
+bool policy_needs_unit(const Decl *decl);
+
+/**
+ * policy_format_access() - the rules as one line: "produce: user:sensors; consume: any"
+ * @decl:       declaration
+ * @buffer:     where to write; always terminated
+ * @size:       its bytes; POLICY_ACCESS_TEXT_MAX + 1 is what a listing takes
+ *
+ * Rules that do not fit are left out whole, and "..." says so.
+ */
+void policy_format_access(const Decl *decl, char *buffer, size_t size);
+
+/**
+ * policy_format_denial() - one sentence: who was refused what, and whom the rules admit
+ * @decl:       declaration
+ * @role:       role that was asked for
+ * @identity:   who asked
+ * @buffer:     where to write; always terminated
+ * @size:       its bytes; SHMB_SENTENCE_MAX + 1 fits an error reply
+ */
+void policy_format_denial(const Decl *decl, ShmbRole role, const PolicyIdentity *identity,
+                          char *buffer, size_t size);
