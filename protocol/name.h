@@ -37,7 +37,8 @@ const char *shmb_name_fault_to_string(ShmbNameFault fault);
 /*
  * Write "shmb.NAME@TAG.OBJECT" (no leading '/'), where OBJECT is "ctl", "lane3", "seat0", "group"
  * or "data", with ".eEPOCH" behind it from the second epoch (@epoch > 0) on. @name must be valid.
- * Return: bytes written without the terminator, or -ENAMETOOLONG (only if @size is too small).
+ * Return: bytes written without the terminator, -ENAMETOOLONG (only if @size is too small), or
+ * -EINVAL (@kind is no object).
  */
 int shmb_kernel_name(char *buffer, size_t size, const char *name, uint64_t tag,
                      ShmbObjectKind kind, uint32_t index, uint32_t epoch);

@@ -9,7 +9,8 @@
  *     header  u32 n_bytes (whole message) | u16 type | u16 flags (0) | u64 id
  *     fields  u16 tag | u16 n_bytes | payload, padded with zeros to 8 bytes; ascending tags are not
  *             required; a tag that a message does not know is skipped (a newer minor version),
- *             a known tag twice is an error unless it is repeatable.
+ *             a known tag twice is an error unless it is repeatable. A field that is zero,
+ *             false, NULL or "" is not sent, and a missing one decodes to that.
  *
  * Every request has an id of the client's choice other than 0; its one reply carries the same id
  * and either the type named here or WIRE_ERROR. Messages with id 0 are events from the broker. A
@@ -31,12 +32,18 @@
 enum {
         WIRE_VERSION_MAJOR = 1,
         WIRE_VERSION_MINOR = 0,
+
+        /* Texts for display: a path and a line number, the rules of a region, a line of a report.
+         * One entry with every string at its bound still fits a page. */
+        WIRE_TEXT_MAX = 4159,
+        /* Entries that surely fit one message together with what stands around them. */
+        WIRE_PAGE_MAX = SHMB_MESSAGE_MAX - 64,
 };
 
 /*
  * Encode @message into @buffer. `entries`/`lines` are copied as they are (made by the *_append()
  * functions below). Return: 0 with *ret_n_bytes, or -EMSGSIZE where @size does not hold it, or
- * -EINVAL where a string is longer than its bound (nothing to send then).
+ * -EINVAL where a string or array is longer than its bound or the type is unknown.
  */
 int wire_encode(const WireMessage *message, void *buffer, size_t size, size_t *ret_n_bytes);
 
@@ -48,8 +55,9 @@ int wire_encode(const WireMessage *message, void *buffer, size_t size, size_t *r
 int wire_decode(const void *packet, size_t n_bytes, WireMessage *ret_message);
 
 /*
- * Append one entry to a page under construction: *n_bytes of @page are in use and grow.
- * Return: 0, or -EMSGSIZE where the entry does not fit (page unchanged: send it with `more`).
+ * Append one entry to a page under construction (WIRE_PAGE_MAX bytes): *n_bytes of it are in use
+ * and grow. Return: 0, or -EMSGSIZE where the entry does not fit (*n_bytes unchanged: send the page
+ * with `more`), or -EINVAL where a string is longer than its bound.
  */
 int wire_region_append(void *page, size_t size, size_t *n_bytes, const WireRegion *region);
 int wire_holder_append(void *page, size_t size, size_t *n_bytes, const WireHolder *holder);
