@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The Bounded Buffer
+ *
+ * One producer writes a lane, one consumer writes a seat, and each reads the other's words. Works
+ * on mapped memory alone: no system call, no allocation, no sleeping (memory/sleep.h,
+ * client/wait.c).
+ *
+ * Producer: copy items into slots [tail, tail + n), then release-store tail. Consumer: store
+ * `taken`, read the items, then release-store `done`, and now and then `head`. Killed at any
+ * instruction, a producer leaves the item or nothing; a consumer leaves a place from which its
+ * successor goes on.
+ *
+ * Spans in place are the native operation (claim and commit, peek and release); push and pop copy
+ * on top of them. What is hot is inline and touches private memory, its slot and one own line;
+ * whatever needs a look at the peer is a call: memory/ring-producer.c, memory/ring-consumer.c.
+ *
+ * The peer is not believed. Each word of his is loaded once, bounded by private geometry and by
+ * what he said before, and only then used. Out of bounds is -EBADMSG, and what it belongs to is
+ * poisoned: for a producer everything, for a consumer that lane, until the broker replaces the
+ * object.
+ *
+ * Results are 0, a count, or -errno. One handle, one thread at a time.
+ */
+
+#include <stdint.h>
+#include <string.h>
+
+/* A contiguous run of slots; item k is at data + k * stride of the geometry. */
+typedef struct ShmbRingSpan {
+        uint8_t *data;
+        uint32_t n;
+} ShmbRingSpan;
+
+/*
+ * How closely a producer looks whether there is room. A consumer publishes `head` for a whole batch
+ * at a time, so that its line stays quiet; `done` beside it is exact, and asking for it costs the
+ * consumer a cache miss.
+ */
+typedef enum ShmbRingLook {
+        SHMB_RING_LAZY,  /* head only: for polling, where a little later will do */
+        SHMB_RING_EXACT, /* done as well: full means full; for a single try, and before sleeping */
+} ShmbRingLook;
+
+/* Copies one item; the usual sizes become moves, not a call. */
+static inline void shmb_ring_copy_item(void *to, const void *from, uint32_t size) {
+        switch (size) {
+        case 4:
+                memcpy(to, from, 4);
+                break;
+        case 8:
+                memcpy(to, from, 8);
+                break;
+        case 16:
+                memcpy(to, from, 16);
+                break;
+        case 32:
+                memcpy(to, from, 32);
+                break;
+        case 64:
+                memcpy(to, from, 64);
+                break;
+        case 128:
+                memcpy(to, from, 128);
+                break;
+        default:
+                memcpy(to, from, size);
+                break;
+        }
+}
+
+/* Copies @n items between two arrays; whole when both have the same stride. */
+static inline void shmb_ring_copy(uint8_t *to, uint32_t to_stride, const uint8_t *from,
+                                  uint32_t from_stride, uint32_t item_size, uint32_t n) {
+        uint32_t i;
+
+        if (to_stride == from_stride) {
+                memcpy(to, from, (size_t)n * to_stride);
+                return;
+        }
+        for (i = 0; i < n; i++)
+                memcpy(to + (size_t)i * to_stride, from + (size_t)i * from_stride, item_size);
+}
