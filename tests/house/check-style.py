@@ -91,6 +91,14 @@ def check_c(path, text):
         yield 2, 'opens without a block comment that says what this file is'
 
 
+def check_pages(root, path, text):
+    """A page that a comment sends its reader to is in the tree."""
+    for number, line in enumerate(text.split('\n'), 1):
+        for page in re.findall(r'(?<![\w./-])[A-Z]{4,}\.md\b', line):
+            if not os.path.exists(os.path.join(root, page)):
+                yield number, f'there is no page {page}'
+
+
 def check_any(path, text, paths):
     if not NO_LICENCE.search(path):
         if LICENCE not in '\n'.join(text.split('\n')[:3]):
@@ -120,6 +128,7 @@ def check(root):
     for path in tree.files(root):
         text = tree.read(root, path)
         found = list(check_any(path, text, paths))
+        found += check_pages(root, path, text)
         if path.endswith(('.c', '.h')):
             found += check_c(path, text)
         offences += [f'{path}:{line}: {what}' for line, what in found]

@@ -104,6 +104,7 @@ class Style(Case):
                 ('\tint i;\n', 'spaces'),
                 ('int ' + 'i' * 100 + ';\n', 'columns'),
                 ('int i;', 'newline'),
+                ('/* see ' + 'GONE' + '.md */\n', 'there is no page'),
                 (f'char *p = "{self.root}/x";\n', 'path of the machine')):
             with self.subTest(words=words):
                 self.expect(self.c(body), words)

@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""run.py BUILD-DIR: the installed build under a real systemd, one boot for all scenarios (TAP).
+
+Skipped, with the reason, where a container cannot be had.
+"""
+
+import os
+import subprocess
+import sys
+import traceback
+
+import container
+import scenarios
+
+
+def install(build, root):
+    subprocess.run(['meson', 'install', '-C', build, '--no-rebuild', '--quiet', '--destdir', root],
+                   check=True, stdout=subprocess.DEVNULL)
+
+
+def comment(text):
+    for line in text.strip().splitlines():
+        print(f'# {line}')
+
+
+def play(box):
+    """Run each scenario; the number that failed."""
+    todo = [value for name, value in vars(scenarios).items() if name.startswith('test_')]
+    print(f'1..{len(todo)}')
+    n_failed = 0
+    for number, scenario in enumerate(todo, 1):
+        name = scenario.__name__[len('test_'):].replace('_', '-')
+        try:
+            scenario(box)
+            print(f'ok {number} {name}', flush=True)
+        except Exception:  # pylint: disable=broad-except # a scenario may fail in any way
+            n_failed += 1
+            print(f'not ok {number} {name}', flush=True)
+            comment(traceback.format_exc())
+            comment(box.run('journalctl', '--no-pager', '-n', '40', check=False).stdout)
+    return n_failed
+
+
+def main(build):
+    try:
+        container.check_machine()
+        container.own_namespace()
+        with container.Container() as box:
+            install(build, box.root)
+            scenarios.prepare(box)
+            box.boot()
+            return 1 if play(box) else 0
+    except container.Unavailable as reason:
+        print(f'1..0 # SKIP {str(reason).splitlines()[0]}')
+        comment(str(reason))
+        return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(os.path.abspath(sys.argv[1])))
