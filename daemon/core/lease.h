@@ -36,6 +36,7 @@ enum {
         LEASE_E_ROLE,  /* regions of this kind do not have this role */
         LEASE_E_STATE, /* the region is not LIVE */
         LEASE_E_BUSY,  /* every lane or seat is held */
+        LEASE_E_QUOTA, /* the uid has as many leases as it may have */
 };
 
 typedef enum LeaseEnd {
@@ -68,7 +69,9 @@ struct Lease {
         uint32_t index;      /* lane or seat; 0 where the role has none */
         RegionParty *party;  /* NULL for observers, readers and writers */
         uint64_t since_ns;   /* CLOCK_BOOTTIME of the grant */
+        uint64_t request;    /* id of the attach: a repeated one gets the same lease */
         bool mapped;         /* the client said that it holds its maps */
+        QuotaCharge charge;
         Lease *next_in_region, *prev_in_region;
         Lease *next_of_client, *prev_of_client;
 };
@@ -113,6 +116,8 @@ int lease_grant(Registry *registry, Region *region, LeaseClient *client, ShmbRol
  *                      next_lease
  * @since_ns:           as recorded
  * @ret_lease:          the lease, already mapped
+ *
+ * A limit that became lower meanwhile takes nothing away.
  *
  * Return: 0; LEASE_E_ROLE, LEASE_E_STATE, LEASE_E_BUSY (held, or no such lane or seat), or -ENOMEM.
  */

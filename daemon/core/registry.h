@@ -27,6 +27,7 @@
 
 #include "config/decl.h"
 #include "daemon/core/deadline.h"
+#include "daemon/core/quota.h"
 #include "protocol/bits.h"
 
 typedef struct Lease Lease;
@@ -94,6 +95,7 @@ struct Registry {
         size_t n_leases, n_leases_allocated;
         uint64_t next_lease, next_generation;
         DeadlineQueue *deadlines; /* borrowed */
+        Quota *quota;             /* borrowed */
 
         size_t n_live;
         uint64_t size_bytes; /* of all objects that exist */
@@ -104,10 +106,11 @@ struct Registry {
  * registry_init() - an empty registry
  * @registry:           where
  * @deadlines:          index in which regions put their linger; must outlive the registry
+ * @quota:              what leases are charged to; must outlive the registry
  * @next_lease:         first lease number; 1, or behind the last one of a predecessor
  * @next_generation:    likewise for generations
  */
-void registry_init(Registry *registry, DeadlineQueue *deadlines, uint64_t next_lease,
+void registry_init(Registry *registry, DeadlineQueue *deadlines, Quota *quota, uint64_t next_lease,
                    uint64_t next_generation);
 
 /** registry_deinit() - free everything; leases and bodies must be gone */
@@ -175,6 +178,9 @@ void region_lose(Region *region);
 
 /** region_set_reason() - say why; a reason that does not fit into memory is left out */
 void region_set_reason(Region *region, const char *reason);
+
+/** region_update_linger() - set or clear its deadline by what it is now; lease_end() does it too */
+void region_update_linger(Region *region, uint64_t now_ns);
 
 /** region_redeclare() - other rules for the same objects; owns @decl, frees the old one */
 void region_redeclare(Region *region, Decl *decl, uint64_t now_ns);
