@@ -14,6 +14,7 @@ import tree
 includes = importlib.import_module('check-includes')
 style = importlib.import_module('check-style')
 symbols = importlib.import_module('check-symbols')
+atomics = importlib.import_module('check-atomics')
 catalog = importlib.import_module('check-catalog')
 exports = importlib.import_module('check-exports')
 
@@ -185,6 +186,24 @@ class Objects(Case):
         self.assertEqual(exports.check('nm', library, path, header, manual), [])
         manual = self.write('m.scd', '*shmb\\_other*() does it.\n')
         self.expect(exports.check('nm', library, path, header, manual), 'shmb_a: not in')
+
+
+class Atomics(Case):
+    def c(self, body, path='memory/x.c'):
+        self.write(path, OPEN + 'void f(void) {\n' + body + '}\n')
+        return atomics.check(self.root)
+
+    def test_operation_with_its_reason_passes(self):
+        self.assertEqual(self.c('        /* release: publishes the item */\n'
+                                '        shmb_store_release(&tail, 1);\n'), [])
+        self.assertEqual(self.c('        shmb_fence_full(); /* the fence of W2 */\n'), [])
+
+    def test_operation_without_reason_is_found(self):
+        self.expect(self.c('        shmb_store_release(&tail, 1);\n'), 'memory/x.c:6')
+        self.expect(self.c('        /* the tail */\n        shmb_load_acquire(&tail);\n'), 'orders')
+        self.expect(self.c('        /* release: for another */\n        g();\n\n'
+                           '        shmb_store_release(&tail, 1);\n'), 'memory/x.c:9')
+        self.expect(self.c('        atomic_fetch_add(&tail, 1);\n'), 'atomic_fetch_add')
 
 
 class Catalog(Case):
