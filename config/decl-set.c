@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Sets of Declarations
+ *
+ * In order of name at all times, so that a look-up is a binary search and two regions of one name
+ * cannot be. What a region alone can have wrong was found when it was read; here is what only all
+ * of them together can: one fixed name twice, and more memory than there is.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/decl.h"
+#include "config/rule.h"
+#include "config/scalar.h"
+
+int decl_set_new(uint64_t memory_bytes, DeclSet **ret_set) {
+        DeclSet *set;
+
+        set = calloc(1, sizeof(*set));
+        if (!set)
+                return -ENOMEM;
+
+        set->limits = (DeclLimits){
+                .connections_per_uid = DECL_CONNECTIONS_PER_UID,
+                .leases_per_uid = DECL_LEASES_PER_UID,
+                .bytes_per_uid = DECL_BYTES_PER_UID,
+                .bytes_total = memory_bytes / 2,
+        };
+
+        *ret_set = set;
+        return 0;
+}
+
+DeclSet *decl_set_free(DeclSet *set) {
+        if (!set)
+                return NULL;
+
+        for (size_t i = 0; i < set->n_decls; i++)
+                decl_free(set->decls[i]);
+        free(set->decls);
+        for (size_t i = 0; i < set->n_files; i++)
+                free(set->files[i]);
+        free(set->files);
+        free(set);
+
+        return NULL;
+}
+
+void decl_set_freep(DeclSet **set) {
+        *set = decl_set_free(*set);
+}
+
+/* Where @name stands, or would. */
+static size_t set_search(const DeclSet *set, const char *name, bool *ret_found) {
+        size_t low = 0, high = set->n_decls;
+
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                int r = strcmp(set->decls[middle]->name, name);
+
+                if (r == 0) {
+                        *ret_found = true;
+                        return middle;
+                }
+                if (r < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+
+        *ret_found = false;
+        return low;
+}
+
+static int set_reserve(DeclSet *set) {
+        size_t n = set->n_allocated ? 2 * set->n_allocated : 16;
+        Decl **grown;
+
+        if (set->n_decls < set->n_allocated)
+                return 0;
+
+        grown = realloc(set->decls, n * sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+
+        set->decls = grown;
+        set->n_allocated = n;
+        return 0;
+}
+
+int decl_set_add(DeclSet *set, Decl *decl) {
+        bool found;
+        size_t at = set_search(set, decl->name, &found);
+        int r;
+
+        if (found)
+                return DECL_E_EXISTS;
+        if (set->n_decls >= DECL_REGIONS_MAX)
+                return -E2BIG;
+
+        r = set_reserve(set);
+        if (r < 0)
+                return r;
+
+        memmove(set->decls + at + 1, set->decls + at,
+                (set->n_decls - at) * sizeof(*set->decls));
+        set->decls[at] = decl;
+        set->n_decls++;
+        return 0;
+}
+
+const Decl *decl_set_find(const DeclSet *set, const char *name) {
+        bool found;
+        size_t at = set_search(set, name, &found);
+
+        return found ? set->decls[at] : NULL;
+}
+
+int decl_set_resolve(DeclSet *set, const DeclLookup *lookup, DeclErrors *errors) {
+        for (size_t i = 0; i < set->n_decls; i++) {
+                Decl *decl = set->decls[i];
+
+                for (ShmbRole role = SHMB_ROLE_NONE + 1; role < _SHMB_ROLE_N; role++) {
+                        DeclAccess *access = &decl->access[role];
+                        char key[32];
+
+                        snprintf(key, sizeof(key), "access.%s", shmb_role_to_string(role));
+                        for (size_t j = 0; j < access->n_rules; j++)
+                                decl_rule_resolve(&access->rules[j], lookup, key, errors);
+                }
+        }
+
+        return decl_errors_status(errors);
+}
+
+static int compare_posix_names(const void *a, const void *b) {
+        const Decl *const *x = a, *const *y = b;
+
+        return strcmp((*x)->posix_name, (*y)->posix_name);
+}
+
+/* The kernel has one namespace of fixed names: two regions of one name would be one file. */
+static int check_posix_names(const DeclSet *set, DeclErrors *errors) {
+        const Decl **named;
+        size_t n = 0;
+
+        named = calloc(set->n_decls + 1, sizeof(*named));
+        if (!named)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < set->n_decls; i++)
+                if (set->decls[i]->posix_name)
+                        named[n++] = set->decls[i];
+
+        qsort(named, n, sizeof(*named), compare_posix_names);
+
+        for (size_t i = 1; i < n; i++) {
+                const Decl *a = named[i - 1], *b = named[i];
+                char quote[DECL_QUOTE_MAX];
+
+                if (strcmp(a->posix_name, b->posix_name) != 0)
+                        continue;
+
+                decl_errors_add(errors, &b->origin, "posix_name",
+                                "%s is also that of region %s at %s:%u; give each its own",
+                                decl_quote(quote, b->posix_name, strlen(b->posix_name)), a->name,
+                                a->origin.file ?: "-", a->origin.line);
+        }
+
+        free(named);
+        return 0;
+}
+
+/* True if regions of this lifetime hold memory from the start until they are removed. */
+static bool is_permanent(const Decl *decl) {
+        return decl->lifetime != SHMB_LIFETIME_ON_DEMAND;
+}
+
+static uint64_t add_saturated(uint64_t a, uint64_t b) {
+        return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+/*
+ * Pages are reserved when a region is made, so what exists from the start must fit together, and
+ * any other region must fit beside it once. That all of those are wanted at one time is a guess,
+ * which the broker answers when it happens (quota), not here.
+ */
+static void check_total(const DeclSet *set, uint64_t memory_bytes, DeclErrors *errors) {
+        bool by_memory = memory_bytes > 0 && memory_bytes < set->limits.bytes_total;
+        uint64_t limit = by_memory ? memory_bytes : set->limits.bytes_total, permanent = 0;
+        char need[CONFIG_SIZE_TEXT_MAX], have[CONFIG_SIZE_TEXT_MAX], own[CONFIG_SIZE_TEXT_MAX];
+        const char *what = by_memory ? "the memory of this machine is" : "limits.total.bytes is";
+        const Decl *largest = NULL;
+
+        config_format_size(have, limit);
+
+        for (size_t i = 0; i < set->n_decls; i++) {
+                const Decl *decl = set->decls[i];
+
+                if (!is_permanent(decl))
+                        continue;
+
+                permanent = add_saturated(permanent, decl_size_bytes(decl));
+                if (!largest || decl_size_bytes(decl) > decl_size_bytes(largest))
+                        largest = decl;
+        }
+
+        if (permanent > limit) {
+                decl_errors_add(errors, &largest->origin, "limits.total.bytes",
+                                "static and persistent regions need %s together, and %s %s; the "
+                                "largest is %s with %s",
+                                config_format_size(need, permanent), what, have, largest->name,
+                                config_format_size(own, decl_size_bytes(largest)));
+                return;
+        }
+
+        for (size_t i = 0; i < set->n_decls; i++) {
+                const Decl *decl = set->decls[i];
+
+                if (is_permanent(decl) || decl_size_bytes(decl) <= limit - permanent)
+                        continue;
+
+                decl_errors_add(errors, &decl->origin, "limits.total.bytes",
+                                "region %s needs %s and could never be attached: %s %s, and static "
+                                "and persistent regions take %s of it",
+                                decl->name, config_format_size(own, decl_size_bytes(decl)), what,
+                                have, config_format_size(need, permanent));
+        }
+}
+
+int decl_set_validate(const DeclSet *set, uint64_t memory_bytes, DeclErrors *errors) {
+        int r;
+
+        r = check_posix_names(set, errors);
+        if (r < 0)
+                return r;
+
+        check_total(set, memory_bytes, errors);
+        return decl_errors_status(errors);
+}
