@@ -19,7 +19,7 @@
  * that share a description share locks, flags and the offset.
  *
  * Names are only a way back to an inode. Before anything is opened or unlinked by name, device,
- * inode, owner, type and link count are held against what the broker wrote down.
+ * inode, owner, type and mode are held against what the broker wrote down.
  *
  * Thin: no policy, no logging, nothing is mapped. SIGXFSZ must be ignored by the process.
  */
@@ -141,7 +141,7 @@ int backing_create(const BackingDir *dir, const BackingParams *params, BackingDr
  * @ret_object: what to keep; borrows the name of @draft's params
  * @fault:      why not, on failure
  *
- * Return: 0; BACKING_E_SQUATTED, BACKING_E_NO_MEMORY (no room for the name); -errno.
+ * Return: 0; BACKING_E_SQUATTED, BACKING_E_NO_INODES (no room for the name); -errno.
  */
 int backing_publish(const BackingDir *dir, BackingDraft *draft, BackingObject *ret_object,
                     BackingFault *fault);
