@@ -8,11 +8,14 @@
  */
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "memory/layout.h"
+
 typedef struct ShmbMapped {
-        void *memory;   /* aligned to SHMB_PAGE; written through only where the object is our own */
+        void *memory;   /* aligned to SHMB_LINE; written through only where the object is our own */
         size_t n_bytes; /* at least what shmb_geometry_object_size() says */
         uint32_t epoch; /* as the broker said it when it handed the object out; never 0 */
         /*
@@ -22,3 +25,9 @@ typedef struct ShmbMapped {
          */
         const _Atomic uint32_t *newest;
 } ShmbMapped;
+
+/* Long enough, aligned as the layout needs it, and complete. */
+static inline bool shmb_mapped_fits(const ShmbMapped *object, uint64_t n_bytes) {
+        return object->memory && object->newest && object->epoch > 0 &&
+               object->n_bytes >= n_bytes && (uintptr_t)object->memory % SHMB_LINE == 0;
+}

@@ -46,8 +46,9 @@ typedef struct ShmbRingConsumer {
         uint32_t n_peeked; /* items of the span that the caller holds */
         uint32_t n_lanes;
         uint32_t n_poisoned;
-        uint32_t backoff;   /* pauses to let a batch form, see shmb_ring_consumer_init() */
-        uint32_t batch_min; /* items that need no waiting */
+        uint32_t backoff;   /* pauses that let a batch form */
+        uint32_t batch_min; /* items that are one */
+        uint64_t lane_size;
         bool poison_said;
         ShmbWaker waker; /* who may sleep until we release: one peer a lane */
         ShmbRingCursor cursors[SHMB_LANES_MAX];
@@ -95,6 +96,9 @@ int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
 
 /**
  * shmb_ring_consumer_look() - find a lane with items, and give it the turn
+ *
+ * The only lane is asked for more than what is known of it; several take turns, and one that has
+ * items left keeps its turn.
  *
  * Publishes `head` where it lags when there is none, so nothing more is needed before sleeping.
  *
@@ -162,7 +166,7 @@ static inline int shmb_ring_peek_n(ShmbRingConsumer *consumer, uint32_t n, ShmbR
         uint64_t index, straight;
         int r;
 
-        if (shmb_unlikely(cursor->edge == cursor->next)) {
+        if (shmb_unlikely(cursor->edge - cursor->next < n)) {
                 r = shmb_ring_consumer_look(consumer);
                 if (r < 0)
                         return r;

@@ -39,6 +39,8 @@ typedef struct ShmbRingProducer {
         uint32_t n_claimed; /* slots of the span that the caller holds */
         uint32_t n_seats;
         uint32_t lane_index, epoch;
+        const _Atomic uint32_t *newest; /* epoch of our lane, by the broker */
+        uint64_t seat_size;
         bool poisoned;
         ShmbWaker waker; /* who may sleep until we publish: one peer a seat */
         ShmbRingSeat seats[SHMB_SEATS_MAX];

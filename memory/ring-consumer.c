@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The Consumer's End of a Ring, the part that looks at the peers
+ *
+ * Invariant, for each lane: head <= next <= edge <= tail <= next + capacity, with `tail` the newest
+ * that was believed. Items [next, tail) stay readable until `done` passes them, whatever the
+ * producer does: his own bound keeps him off, and if he breaks it he garbles data that was his to
+ * write, nothing else.
+ *
+ * A tail is believed as long as the broker names the lane's object as the newest; the one that was
+ * loaded when it no longer did is the last, so draining a replaced lane ends even if somebody still
+ * writes there.
+ */
+
+#include "memory/ring-consumer.h"
+
+enum {
+        /* Items of one turn while there are other lanes. */
+        CONSUMER_TURN_MAX = 256,
+        /* A batch of this many bytes is worth the cache misses of looking for it: PERFORMANCE 3. */
+        CONSUMER_BATCH_BYTES = 1024,
+        CONSUMER_BATCH_ITEMS_MAX = 16,
+        /* Pauses that let such a batch form, for small items. */
+        CONSUMER_BACKOFF_MAX = 16,
+        /* Parts of the capacity after which head is published. */
+        CONSUMER_HEAD_PARTS = 8,
+};
+
+/* What stands, or shall stand, in our place in one lane. */
+typedef struct ConsumerPlace {
+        uint64_t head, done, taken;
+        uint64_t n_missed, n_redelivered;
+        bool fresh; /* the place belongs to another epoch of the lane */
+} ConsumerPlace;
+
+static void consumer_count(_Atomic uint64_t *counter, uint64_t n) {
+        /* relaxed: for display, only we write it */
+        shmb_store_relaxed(counter, shmb_load_relaxed(counter) + n);
+}
+
+static void consumer_publish_head(ShmbRingCursor *cursor) {
+        if (cursor->head == cursor->next)
+                return;
+        cursor->head = cursor->next;
+        /* release: our reads of the items come before; pairs with acquire of head in
+         * producer_read_head() */
+        shmb_store_release(&cursor->place->head, cursor->head);
+}
+
+static int consumer_poison(ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
+        cursor->poisoned = true;
+        cursor->tail = cursor->next;
+        cursor->edge = cursor->next;
+        consumer->n_peeked = 0;
+        consumer->n_poisoned++;
+        consumer->poison_said = false;
+        return -EBADMSG;
+}
+
+/* Believes the lane's tail, or finds out that it cannot. */
+static int consumer_read_tail(const ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
+        uint64_t tail;
+
+        if (cursor->last || cursor->poisoned)
+                return 0;
+        /* acquire: makes the items below tail visible; pairs with release of tail in
+         * shmb_ring_producer_publish() */
+        tail = shmb_load_acquire(&cursor->lane->tail);
+        /* relaxed: ordered after tail by its acquire */
+        if (shmb_load_relaxed(cursor->newest) != cursor->epoch)
+                cursor->last = true;
+        /* The peer's word: not behind what he said before, not beyond what we freed. */
+        if (tail - cursor->next < cursor->tail - cursor->next ||
+            tail - cursor->next > consumer->mask + 1)
+                return -EBADMSG;
+        cursor->tail = tail;
+        return 0;
+}
+
+/*
+ * Items came, but few: the producer is at work. Taking them at once would cost a move of the line
+ * of `tail` for each item or two; leave it with him for as long as it takes to fill a batch. Only
+ * in the middle of a flow: whoever waited for this item gets it now.
+ */
+static int consumer_let_batch_form(const ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
+        uint32_t i;
+
+        for (i = 0; i < consumer->backoff; i++)
+                shmb_cpu_relax();
+        return consumer_read_tail(consumer, cursor);
+}
+
+static int consumer_look_at(ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
+        uint64_t n;
+        int r;
+
+        if (cursor->tail == cursor->next) {
+                r = consumer_read_tail(consumer, cursor);
+                if (r == 0 && cursor->flowing && cursor->tail != cursor->next &&
+                    cursor->tail - cursor->next < consumer->batch_min)
+                        r = consumer_let_batch_form(consumer, cursor);
+                if (r < 0)
+                        return consumer_poison(consumer, cursor);
+        }
+        n = cursor->tail - cursor->next;
+        cursor->flowing = n > 0;
+        if (n == 0) {
+                consumer_publish_head(cursor);
+                return -EAGAIN;
+        }
+        if (n > CONSUMER_TURN_MAX && consumer->n_lanes > 1)
+                n = CONSUMER_TURN_MAX;
+        cursor->edge = cursor->next + n;
+        return 0;
+}
+
+/* More of the lane whose turn it is; what is known of it stays. */
+static int consumer_look_further(ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
+        if (consumer->n_lanes > 1)
+                return 0;
+        if (consumer_read_tail(consumer, cursor) < 0)
+                return consumer_poison(consumer, cursor);
+        cursor->edge = cursor->tail;
+        return 0;
+}
+
+int shmb_ring_consumer_look(ShmbRingConsumer *consumer) {
+        uint32_t turn = shmb_ring_consumer_lane(consumer);
+        uint32_t i;
+
+        if (consumer->cursor->edge != consumer->cursor->next)
+                return consumer_look_further(consumer, consumer->cursor);
+        for (i = 0; i < consumer->n_lanes; i++) {
+                turn = turn + 1 < consumer->n_lanes ? turn + 1 : 0;
+                if (consumer_look_at(consumer, &consumer->cursors[turn]) == 0) {
+                        consumer->cursor = &consumer->cursors[turn];
+                        return 0;
+                }
+        }
+        if (consumer->n_poisoned == 0)
+                return -EAGAIN;
+        if (consumer->poison_said && consumer->n_poisoned < consumer->n_lanes)
+                return -EAGAIN;
+        consumer->poison_said = true;
+        return -EBADMSG;
+}
+
+/* From where to go on in one lane. Reads only. */
+static int consumer_plan_place(const ShmbRingConsumer *consumer, const ShmbPlace *place,
+                               const ShmbMapped *lane, ShmbRingResume resume,
+                               ConsumerPlace *ret_plan) {
+        uint64_t capacity = consumer->mask + 1;
+        ConsumerPlace plan = {.fresh = true};
+        uint64_t tail;
+
+        /* acquire: as in consumer_read_tail() */
+        tail = shmb_load_acquire(&((const ShmbLane *)lane->memory)->tail);
+        /* relaxed: only we write these; the broker ordered our predecessor before us */
+        if (shmb_load_relaxed(&place->epoch) == lane->epoch) {
+                plan.fresh = false;
+                plan.head = shmb_load_relaxed(&place->head);
+                plan.done = shmb_load_relaxed(&place->done);
+                plan.taken = shmb_load_relaxed(&place->taken);
+        }
+        if (plan.done - plan.head > capacity || tail - plan.done > capacity ||
+            plan.taken - plan.done > tail - plan.done) {
+                if (resume == SHMB_RING_STRICT)
+                        return -EBADMSG;
+                plan.n_missed = tail - plan.done < capacity ? tail - plan.done : capacity;
+                plan.head = plan.done = plan.taken = tail;
+        }
+        plan.n_redelivered = plan.taken - plan.done;
+        *ret_plan = plan;
+        return 0;
+}
+
+/* Points a cursor at a lane and makes our place say so. */
+static void consumer_enter_lane(ShmbRingConsumer *consumer, uint32_t index, const ShmbMapped *lane,
+                                const ConsumerPlace *plan) {
+        ShmbCounters *counters = &consumer->seat->counters;
+        ShmbRingCursor *cursor = &consumer->cursors[index];
+        const ShmbLane *memory = lane->memory;
+
+        *cursor = (ShmbRingCursor){
+                .next = plan->done,
+                .edge = plan->done,
+                .tail = plan->done,
+                .head = plan->done,
+                .taken = plan->done,
+                .slots = memory->slots,
+                .place = &consumer->seat->places[index],
+                .lane = memory,
+                .newest = lane->newest,
+                .epoch = lane->epoch,
+        };
+        shmb_waker_set_peer(&consumer->waker, index, &memory->sleep);
+
+        /* First the counters: dying here counts twice rather than not at all. */
+        consumer_count(&counters->n_redelivered, plan->n_redelivered);
+        consumer_count(&counters->n_missed, plan->n_missed);
+        /* relaxed: read by a successor only */
+        shmb_store_relaxed(&cursor->place->taken, cursor->taken);
+        /* release: pair with acquire of done and head in producer_read_head(): a producer whom the
+         * broker has superseded, and who sees these go back, sees the newer epoch in control too */
+        shmb_store_release(&cursor->place->done, cursor->next);
+        shmb_store_release(&cursor->place->head, cursor->next);
+        /* release: last, so that counts of the old epoch are never read under the new one; pairs
+         * with acquire of epoch in producer_read_head() */
+        shmb_store_release(&cursor->place->epoch, cursor->epoch);
+}
+
+static int consumer_check_init(const ShmbGeometry *geometry, const ShmbMapped *seat,
+                               const ShmbMapped *lanes) {
+        uint64_t lane_size = shmb_geometry_object_size(geometry, SHMB_OBJECT_LANE);
+        uint64_t seat_size = shmb_geometry_object_size(geometry, SHMB_OBJECT_SEAT);
+        uint32_t i;
+
+        if (geometry->kind != SHMB_KIND_RING || !shmb_mapped_fits(seat, seat_size))
+                return -EINVAL;
+        for (i = 0; i < geometry->n_lanes; i++)
+                if (!shmb_mapped_fits(&lanes[i], lane_size))
+                        return -EINVAL;
+        return 0;
+}
+
+/* How long to wait for how large a batch: the larger an item, the less a look at tail matters. */
+static void consumer_set_batch(ShmbRingConsumer *consumer) {
+        uint32_t n = CONSUMER_BATCH_BYTES / consumer->stride;
+
+        consumer->batch_min = n < CONSUMER_BATCH_ITEMS_MAX ? n : CONSUMER_BATCH_ITEMS_MAX;
+        consumer->backoff = n < CONSUMER_BACKOFF_MAX ? n : CONSUMER_BACKOFF_MAX;
+}
+
+int shmb_ring_consumer_init(ShmbRingConsumer *consumer, const ShmbGeometry *geometry,
+                            const ShmbMapped *seat, const ShmbMapped *lanes, ShmbRingResume resume,
+                            bool fence_always) {
+        ConsumerPlace plans[SHMB_LANES_MAX];
+        uint32_t i;
+        int r;
+
+        r = consumer_check_init(geometry, seat, lanes);
+        if (r < 0)
+                return r;
+        *consumer = (ShmbRingConsumer){
+                .cursor = consumer->cursors,
+                .mask = geometry->capacity - 1,
+                .head_every = geometry->capacity / CONSUMER_HEAD_PARTS,
+                .seat = seat->memory,
+                .stride = geometry->stride,
+                .item_size = geometry->item_size,
+                .n_lanes = geometry->n_lanes,
+                .lane_size = shmb_geometry_object_size(geometry, SHMB_OBJECT_LANE),
+        };
+        if (consumer->head_every < 1)
+                consumer->head_every = 1;
+        consumer_set_batch(consumer);
+        shmb_waker_init(&consumer->waker, &consumer->seat->bell, &consumer->seat->counters.n_wakes,
+                        fence_always);
+        for (i = 0; i < geometry->n_lanes; i++) {
+                r = consumer_plan_place(consumer, &consumer->seat->places[i], &lanes[i], resume,
+                                        &plans[i]);
+                if (r < 0)
+                        return r;
+        }
+        for (i = 0; i < geometry->n_lanes; i++)
+                consumer_enter_lane(consumer, i, &lanes[i], &plans[i]);
+        return 0;
+}
+
+int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
+                                   const ShmbMapped *lane) {
+        ConsumerPlace plan = {.fresh = true};
+        ShmbRingCursor *cursor;
+
+        if (index >= consumer->n_lanes || !shmb_mapped_fits(lane, consumer->lane_size))
+                return -EINVAL;
+        cursor = &consumer->cursors[index];
+        if (cursor == consumer->cursor && consumer->n_peeked > 0)
+                return -EBUSY;
+        if (consumer_read_tail(consumer, cursor) < 0)
+                consumer_poison(consumer, cursor);
+        cursor->last = true;
+        if (cursor->tail != cursor->next)
+                return -EAGAIN;
+        if (cursor->poisoned)
+                consumer->n_poisoned--;
+        consumer_enter_lane(consumer, index, lane, &plan);
+        return 0;
+}
+
+int shmb_ring_pop_slow(ShmbRingConsumer *consumer, void *ret_items, uint32_t n) {
+        uint8_t *to = ret_items;
+        uint32_t n_moved = 0;
+        ShmbRingSpan span;
+        int r;
+
+        if (consumer->n_peeked > 0)
+                return -EBUSY;
+        if (n > INT32_MAX)
+                n = INT32_MAX;
+        while (n_moved < n) {
+                /* One lane a call, so that the caller knows whom to wake. */
+                if (n_moved > 0 && consumer->n_lanes > 1 &&
+                    consumer->cursor->edge == consumer->cursor->next)
+                        break;
+                r = shmb_ring_peek_n(consumer, n - n_moved, &span);
+                if (r < 0)
+                        return n_moved > 0 ? (int)n_moved : r;
+                consumer->n_peeked = 0;
+                shmb_ring_copy(to, consumer->item_size, span.data, consumer->stride,
+                               consumer->item_size, span.n);
+                to += (size_t)span.n * consumer->item_size;
+                n_moved += span.n;
+                shmb_ring_consumer_done(consumer, consumer->cursor, span.n);
+        }
+        return (int)n_moved;
+}
+
+uint32_t shmb_ring_consumer_words(const ShmbRingConsumer *consumer, ShmbSleepWord *ret_words) {
+        uint32_t i;
+
+        for (i = 0; i < consumer->n_lanes; i++) {
+                const _Atomic uint32_t *bell = &consumer->cursors[i].lane->bell.bell;
+
+                /* relaxed: stays before the release of seq in shmb_sleep_enter() */
+                ret_words[i] = (ShmbSleepWord){bell, shmb_load_relaxed(bell)};
+        }
+        return consumer->n_lanes;
+}

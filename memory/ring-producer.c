@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The Producer's End of a Ring, the part that looks at the peer
+ *
+ * Invariant: for each seat, head <= tail <= head + capacity, with `head` the newest that was
+ * believed; limit == the least head + capacity, and it only rises. So slots [tail, limit) are ours
+ * whatever a consumer does later.
+ *
+ * A head is believed only if, after it was loaded, the broker still names that seat's object as the
+ * newest. Otherwise a superseded consumer that runs on could free slots which its successor, who
+ * started from an older copy of the same words, has not read yet: the broker first publishes the
+ * new epoch and then copies, so a head that is newer than the copy is also newer than the epoch.
+ * The same question about our own lane decides whether a place that went backwards is a lie or a
+ * consumer that has moved on to our successor's lane.
+ */
+
+#include "memory/ring-producer.h"
+
+static int producer_poison(ShmbRingProducer *producer) {
+        producer->poisoned = true;
+        producer->n_claimed = 0;
+        /* The fast path finds no room, and comes here. */
+        producer->limit = producer->tail;
+        return -EBADMSG;
+}
+
+static void producer_set_seat(ShmbRingProducer *producer, uint32_t index,
+                              const ShmbMapped *mapped) {
+        const ShmbSeat *seat = mapped->memory;
+        ShmbRingSeat *known = &producer->seats[index];
+
+        known->place = &seat->places[producer->lane_index];
+        known->newest = mapped->newest;
+        known->bell = &seat->bell;
+        known->epoch = mapped->epoch;
+        shmb_waker_set_peer(&producer->waker, index, &seat->sleep);
+}
+
+/* Believes what one seat says of its place in our lane, or leaves seat->head as it is. */
+static int producer_read_head(const ShmbRingProducer *producer, ShmbRingSeat *seat,
+                              ShmbRingLook look) {
+        uint64_t head;
+
+        /* acquire: counts that belong to our epoch are read, or newer; pairs with release of epoch
+         * in consumer_enter_lane() */
+        if (shmb_load_acquire(&seat->place->epoch) != producer->epoch)
+                return 0;
+        /* acquire: the consumer has read all items below, their slots may be filled again; pairs
+         * with release of head and done in shmb_ring_consumer_done() */
+        if (look == SHMB_RING_LAZY)
+                head = shmb_load_acquire(&seat->place->head);
+        else
+                head = shmb_load_acquire(&seat->place->done);
+        /* relaxed: both are ordered after head by its acquire, and that is the order that counts */
+        if (shmb_load_relaxed(seat->newest) != seat->epoch)
+                return 0;
+        if (shmb_load_relaxed(producer->newest) != producer->epoch)
+                return 0;
+        /* The peer's word: not behind what he said before, not beyond what we published. */
+        if (head - seat->head > producer->tail - seat->head)
+                return -EBADMSG;
+        seat->head = head;
+        return 0;
+}
+
+/* Sets the limit by the place of the slowest seat. */
+static int producer_read_heads(ShmbRingProducer *producer, ShmbRingLook look) {
+        uint64_t n_in_flight = 0;
+        uint32_t i;
+        int r;
+
+        for (i = 0; i < producer->n_seats; i++) {
+                ShmbRingSeat *seat = &producer->seats[i];
+
+                r = producer_read_head(producer, seat, look);
+                if (r < 0)
+                        return r;
+                if (producer->tail - seat->head > n_in_flight)
+                        n_in_flight = producer->tail - seat->head;
+        }
+        producer->limit = producer->tail - n_in_flight + producer->mask + 1;
+        return 0;
+}
+
+/* Before heads are read anew, they tell how full the lane was at the most. */
+static void producer_note_high_water(ShmbRingProducer *producer) {
+        _Atomic uint64_t *high_water = &producer->lane->counters.high_water;
+        uint64_t n_in_flight = producer->mask + 1 - (producer->limit - producer->tail);
+
+        /* relaxed: for display, only we write it */
+        if (n_in_flight > shmb_load_relaxed(high_water))
+                shmb_store_relaxed(high_water, n_in_flight);
+}
+
+int shmb_ring_producer_look(ShmbRingProducer *producer, ShmbRingLook look) {
+        int r;
+
+        if (producer->poisoned)
+                return -EBADMSG;
+        r = producer_read_heads(producer, SHMB_RING_LAZY);
+        if (r == 0 && look == SHMB_RING_EXACT && producer->limit == producer->tail)
+                r = producer_read_heads(producer, SHMB_RING_EXACT);
+        if (r < 0)
+                return producer_poison(producer);
+        producer_note_high_water(producer);
+        return producer->limit == producer->tail ? -EAGAIN : 0;
+}
+
+/*
+ * The first head of a seat. Where nothing can be believed yet, as if the lane were full: that
+ * claims no slot that anybody may still read.
+ */
+static int producer_first_head(const ShmbRingProducer *producer, ShmbRingSeat *seat) {
+        uint64_t capacity = producer->mask + 1;
+        uint64_t head = 0;
+
+        /* acquire twice: as in producer_read_head() */
+        if (shmb_load_acquire(&seat->place->epoch) == producer->epoch)
+                head = shmb_load_acquire(&seat->place->head);
+        /* relaxed: as in producer_read_head() */
+        if (shmb_load_relaxed(seat->newest) != seat->epoch)
+                head = producer->tail < capacity ? 0 : producer->tail - capacity;
+        if (producer->tail - head > capacity)
+                return -EBADMSG;
+        seat->head = head;
+        return 0;
+}
+
+int shmb_ring_producer_init(ShmbRingProducer *producer, const ShmbGeometry *geometry,
+                            uint32_t lane_index, const ShmbMapped *lane, const ShmbMapped *seats,
+                            bool fence_always) {
+        uint64_t lane_size = shmb_geometry_object_size(geometry, SHMB_OBJECT_LANE);
+        uint64_t seat_size = shmb_geometry_object_size(geometry, SHMB_OBJECT_SEAT);
+        uint32_t i;
+        int r;
+
+        if (geometry->kind != SHMB_KIND_RING || lane_index >= geometry->n_lanes)
+                return -EINVAL;
+        if (!shmb_mapped_fits(lane, lane_size))
+                return -EINVAL;
+        for (i = 0; i < geometry->n_seats; i++)
+                if (!shmb_mapped_fits(&seats[i], seat_size))
+                        return -EINVAL;
+
+        *producer = (ShmbRingProducer){
+                .lane = lane->memory,
+                .slots = ((ShmbLane *)lane->memory)->slots,
+                .mask = geometry->capacity - 1,
+                .stride = geometry->stride,
+                .item_size = geometry->item_size,
+                .n_seats = geometry->n_seats,
+                .lane_index = lane_index,
+                .epoch = lane->epoch,
+                .newest = lane->newest,
+                .seat_size = seat_size,
+        };
+        /* relaxed: only we write it; the broker ordered our predecessor before us */
+        producer->tail = shmb_load_relaxed(&producer->lane->tail);
+        producer->limit = producer->tail;
+        shmb_waker_init(&producer->waker, &producer->lane->bell,
+                        &producer->lane->counters.n_wakes, fence_always);
+        for (i = 0; i < geometry->n_seats; i++) {
+                producer_set_seat(producer, i, &seats[i]);
+                r = producer_first_head(producer, &producer->seats[i]);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int shmb_ring_producer_switch_seat(ShmbRingProducer *producer, uint32_t index,
+                                   const ShmbMapped *seat) {
+        if (index >= producer->n_seats || !shmb_mapped_fits(seat, producer->seat_size))
+                return -EINVAL;
+        /* Its head is believed from where the old one stood: slots once freed stay ours. */
+        producer_set_seat(producer, index, seat);
+        producer->poisoned = false;
+        return 0;
+}
+
+int shmb_ring_push_slow(ShmbRingProducer *producer, const void *items, uint32_t n,
+                        ShmbRingLook look) {
+        const uint8_t *from = items;
+        uint32_t n_moved = 0;
+        ShmbRingSpan span;
+        int r;
+
+        if (producer->poisoned)
+                return -EBADMSG;
+        if (producer->n_claimed > 0)
+                return -EBUSY;
+        if (n > INT32_MAX)
+                n = INT32_MAX;
+        while (n_moved < n) {
+                r = shmb_ring_claim_n(producer, n - n_moved, look, &span);
+                if (r < 0)
+                        return n_moved > 0 ? (int)n_moved : r;
+                shmb_ring_copy(span.data, producer->stride, from, producer->item_size,
+                               producer->item_size, span.n);
+                from += (size_t)span.n * producer->item_size;
+                n_moved += span.n;
+                producer->n_claimed = 0;
+                shmb_ring_producer_publish(producer, span.n);
+        }
+        return (int)n_moved;
+}
+
+uint32_t shmb_ring_producer_words(const ShmbRingProducer *producer, ShmbSleepWord *ret_words) {
+        uint32_t i;
+
+        for (i = 0; i < producer->n_seats; i++) {
+                const _Atomic uint32_t *bell = &producer->seats[i].bell->bell;
+
+                /* relaxed: stays before the release of seq in shmb_sleep_enter() */
+                ret_words[i] = (ShmbSleepWord){bell, shmb_load_relaxed(bell)};
+        }
+        return producer->n_seats;
+}
+
+void shmb_ring_producer_dropped(ShmbRingProducer *producer, uint64_t n) {
+        _Atomic uint64_t *n_dropped = &producer->lane->counters.n_dropped;
+
+        /* relaxed: for display, only we write it */
+        shmb_store_relaxed(n_dropped, shmb_load_relaxed(n_dropped) + n);
+}
