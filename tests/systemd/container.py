@@ -145,8 +145,9 @@ class Container:
                 if state in ('running', 'degraded'):
                     return
             time.sleep(0.1)
+        said = (self.base / 'console').read_text(errors='replace').split('\n')
         raise Unavailable('the container does not boot: ' +
-                          (self.base / 'console').read_text(errors='replace')[-1500:])
+                          (' | '.join(line for line in said[-6:] if line) or 'it says nothing'))
 
     def find_init(self):
         """The process that is PID 1 inside: a grandchild of the supervisor."""
