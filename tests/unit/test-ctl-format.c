@@ -123,7 +123,9 @@ static void test_utf8_is_utf8_whatever_was_given(void **state) {
 }
 
 static void test_numbers_are_read_whole_or_refused(void **state) {
-        static const char *const wrong[] = { "", " 1", "-1", "+1", "1 ", "1KB", "K", "0x10", "1.5" };
+        static const char *const wrong[] = {
+                "", " 1", "-1", "+1", "1 ", "1KB", "K", "0x10", "1.5",
+        };
         uint64_t number = 42;
 
         for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * shmbrokerctl
+ *
+ * What main.c hands to a command: the options, three streams and nothing global, so that a test
+ * runs a command like any other function. A command prints its result to `out`; if it fails it
+ * has said why in one line on `err`.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "client/ctl/table.h"
+
+/* What a command returns and the program exits with. */
+enum {
+        CTL_DONE = 0,
+        CTL_FAILED = 1, /* refused or failed; said on err */
+        CTL_USAGE = 2,  /* said on err */
+};
+
+typedef struct Ctl {
+        const char *socket; /* --socket, or NULL for the default */
+        Style style;
+        bool plan;
+        bool dry_run;
+        bool has_count;
+        uint64_t count;     /* items; raw: bytes */
+        int64_t timeout_ns; /* -1: for ever */
+        uint64_t offset;    /* raw: bytes */
+        int in;             /* borrowed fd that `push` reads */
+        FILE *out, *err;
+        int connected;      /* a connected socket to use (and close) instead of connecting, or -1 */
+} Ctl;
+
+typedef int (*CtlRun)(Ctl *ctl, int n_arguments, char **arguments);
+
+int command_list(Ctl *ctl, int n_arguments, char **arguments);
+int command_show(Ctl *ctl, int n_arguments, char **arguments);
+int command_who(Ctl *ctl, int n_arguments, char **arguments);
+int command_status(Ctl *ctl, int n_arguments, char **arguments);
+int command_check(Ctl *ctl, int n_arguments, char **arguments);
+int command_reload(Ctl *ctl, int n_arguments, char **arguments);
+int command_gc(Ctl *ctl, int n_arguments, char **arguments);
+int command_push(Ctl *ctl, int n_arguments, char **arguments);
+int command_pop(Ctl *ctl, int n_arguments, char **arguments);
+
+/* Say one line on ctl->err, escaped. Return: CTL_FAILED. */
+int ctl_fail(Ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Say one line on ctl->err, escaped, and where to read more. Return: CTL_USAGE. */
+int ctl_usage(Ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Judge a result of the table functions: CTL_DONE for 0, else said on ctl->err. */
+int ctl_printed(Ctl *ctl, int r);
+/* table_new() whose failure is said on ctl->err. Return: CTL_DONE, CTL_FAILED or CTL_USAGE. */
+int ctl_table_new(Ctl *ctl, const Shape *shape, Table **ret_table);
