@@ -183,7 +183,7 @@ class Container:
         if user:
             command = ('runuser', '-u', user, '--', *command)
         done = subprocess.run(
-            ['nsenter', '-t', str(self.pid), '-a', 'env', '-i', 'LC_ALL=C.UTF-8',
+            ['nsenter', '-t', str(self.pid), '-a', '-r', '-w', 'env', '-i', 'LC_ALL=C.UTF-8',
              'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', *command],
             stdin=options.pop('stdin', None if 'input' in options else subprocess.DEVNULL),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds, **options)
