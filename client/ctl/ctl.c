@@ -13,7 +13,8 @@
 #include "client/ctl/ctl.h"
 #include "client/ctl/format.h"
 
-static void complain(Ctl *ctl, const char *hint, const char *format, va_list arguments) {
+__attribute__((format(printf, 3, 0))) static void
+complain(Ctl *ctl, const char *hint, const char *format, va_list arguments) {
         char *text = NULL, *printable = NULL;
 
         if (vasprintf(&text, format, arguments) < 0)
