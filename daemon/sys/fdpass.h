@@ -48,7 +48,7 @@ enum {
 /* The fallback's timer; of the thread that made it. */
 struct FdpassGuard {
         bool refuses; /* the kernel refuses rights: no timer needed */
-        bool armed_by_timer;
+        bool has_timer;
         timer_t timer;
 };
 
@@ -129,7 +129,8 @@ int fdpass_peek(FdpassGuard *guard, int socket_fd, void *buffer, size_t size,
 void fdpass_close(FdpassGuard *guard, int socket_fd);
 
 /**
- * fdpass_unread() - bytes that were sent and the peer has not read (SIOCOUTQ)
+ * fdpass_unread() - how much was sent and the peer has not read (SIOCOUTQ)
+ * @ret_n_bytes:        0 exactly if all was read; else in bytes of the kernel's bookkeeping
  *
  * Descriptors of an unread reply are charged to the broker's uid: none is sent on top of it.
  *
