@@ -39,7 +39,7 @@ ATTRIBUTE = re.compile(r'__attribute__\(\(.*?\)\)')
 def machine_paths(root):
     """What would give away the machine that this was written on, as a pattern."""
     root = os.path.abspath(root)
-    patterns = [r'/home/(?!user\b)[a-z][a-z0-9._-]*/', re.escape(root) + r'\b']
+    patterns = [r'/home/(?!(?:user|alice)\b)[a-z][a-z0-9._-]*/', re.escape(root) + r'\b']
     top = root.split('/')[1]
     if top not in COMMON:
         patterns.append(r'(?<![\w./$}])/' + re.escape(top) + r'/')

@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The checks themselves: each finds the offender that it is there for, and nothing in clean text."""
 
+import contextlib
 import importlib
+import io
+import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -13,10 +17,14 @@ import tree
 
 includes = importlib.import_module('check-includes')
 style = importlib.import_module('check-style')
+shell = importlib.import_module('check-shell')
 symbols = importlib.import_module('check-symbols')
 atomics = importlib.import_module('check-atomics')
 catalog = importlib.import_module('check-catalog')
 exports = importlib.import_module('check-exports')
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / 'tools'))
+tally = importlib.import_module('tally')
 
 HEAD = '/* SPDX-License-Identifier: Apache-2.0 */\n'
 OPEN = HEAD + '\n/* What this file is. */\n\n'
@@ -216,6 +224,46 @@ class Catalog(Case):
         self.expect(self.catalog('-- aa\nSubject: @SIZE@ is there\n'), '@SIZE@')
         self.expect(self.catalog(''), 'aa: no text')
         self.expect(self.catalog('-- aa\nSubject: a\n\n-- bb\nSubject: b\n'), 'bb: not in')
+
+
+class Shell(Case):
+    def test_script_that_does_not_parse_is_found(self):
+        self.write('tools/good', '#!/bin/sh\necho yes\n')
+        self.assertEqual(shell.check(self.root), [])
+        self.write('tools/bad', '#!/bin/sh\nif true; then\n')
+        self.assertTrue(any('bad' in line for line in shell.check(self.root)))
+
+
+class Tally(Case):
+    def tally(self):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            status = tally.main(self.root)
+        return status, out.getvalue().splitlines()
+
+    def log(self, build, *records):
+        self.write(f'{build}/meson-logs/testlog.json', ''.join(
+            json.dumps({'name': 'unit / x', 'result': result, 'stdout': said}) + '\n'
+            for result, said in records))
+
+    def test_counts_over_builds_and_gives_reasons(self):
+        self.log('plain', ('OK', ''), ('EXPECTEDFAIL', ''), ('SKIP', 'a\nskipped: needs root\n'))
+        self.log('other', ('OK', ''))
+        status, lines = self.tally()
+        self.assertEqual((status, lines[-1]), (0, '3 passed, 0 failed, 1 skipped'))
+        self.assertIn('skipped: plain: unit / x: skipped: needs root', lines)
+
+    def test_everything_else_is_a_failure(self):
+        self.log('plain', ('OK', ''), ('TIMEOUT', ''), ('UNEXPECTEDPASS', ''), ('NEWWORD', ''))
+        self.assertEqual(self.tally()[0], 1)
+        self.assertEqual(self.tally()[1][-1], '1 passed, 3 failed, 0 skipped')
+
+    def test_build_that_broke_off_and_nothing_at_all_are_failures(self):
+        self.assertEqual(self.tally()[0], 1)
+        self.log('plain', ('OK', ''))
+        self.write('other.broken', 'other: does not build\n')
+        self.assertEqual(self.tally()[1][-1], '1 passed, 1 failed, 0 skipped')
+        self.assertEqual(self.tally()[0], 1)
 
 
 class Text(unittest.TestCase):
