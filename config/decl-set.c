@@ -239,6 +239,9 @@ int decl_set_validate(const DeclSet *set, uint64_t memory_bytes, DeclErrors *err
         if (r < 0)
                 return r;
 
-        check_total(set, memory_bytes, errors);
+        /* The sizes of a region that was refused mean nothing. */
+        if (decl_errors_status(errors) == 0)
+                check_total(set, memory_bytes, errors);
+
         return decl_errors_status(errors);
 }

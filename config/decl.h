@@ -214,8 +214,9 @@ int decl_set_resolve(DeclSet *set, const DeclLookup *lookup, DeclErrors *errors)
  * @memory_bytes:       memory of the machine, 0 = not known
  * @errors:             what is wrong
  *
- * Two regions with one posix_name; regions that exist from the start (static, persistent) which do
- * not fit limits.total.bytes or the memory together; any other that would not fit beside them.
+ * Two regions with one posix_name; and, if nothing else is wrong so far, regions that exist from
+ * the start (static, persistent) which do not fit limits.total.bytes or the memory together; any
+ * other that would not fit beside them.
  *
  * Return: 0; DECL_E_INVALID; -ENOMEM.
  */

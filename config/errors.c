@@ -69,19 +69,38 @@ static int errors_reserve(DeclErrors *errors) {
         return 0;
 }
 
+/* A default that is wrong would be said again for each region that inherits it. */
+static bool errors_have(const DeclErrors *errors, const DeclOrigin *origin, const char *key,
+                        const char *text) {
+        for (size_t i = 0; i < errors->n_errors; i++) {
+                const DeclError *error = &errors->errors[i];
+
+                if (origin && error->origin.line == origin->line &&
+                    error->origin.column == origin->column && strcmp(error->text, text) == 0 &&
+                    strcmp(error->key ?: "", key ?: "") == 0 &&
+                    strcmp(error->origin.file ?: "", origin->file ?: "") == 0)
+                        return true;
+        }
+
+        return false;
+}
+
 void decl_errors_add(DeclErrors *errors, const DeclOrigin *origin, const char *key,
                      const char *format, ...) {
         char text[DECL_ERROR_TEXT_MAX];
         va_list args;
 
+        va_start(args, format);
+        vsnprintf(text, sizeof(text), format, args);
+        va_end(args);
+
+        if (errors_have(errors, origin, key, text))
+                return;
+
         if (errors->n_errors >= DECL_ERRORS_MAX) {
                 errors->n_dropped++;
                 return;
         }
-
-        va_start(args, format);
-        vsnprintf(text, sizeof(text), format, args);
-        va_end(args);
 
         if (errors_reserve(errors) < 0 ||
             error_init(&errors->errors[errors->n_errors], origin, key, text) < 0) {

@@ -58,7 +58,8 @@ void decl_errors_deinit(DeclErrors *errors);
  * @key:                key concerned, or NULL; copied
  * @format:             sentence for printf(); text of the user goes in by decl_quote() only
  *
- * Want of memory is kept in the list and reported by decl_errors_status().
+ * The same sentence about the same key and place is written down once. Want of memory is kept in
+ * the list and reported by decl_errors_status().
  */
 void decl_errors_add(DeclErrors *errors, const DeclOrigin *origin, const char *key,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));

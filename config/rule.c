@@ -171,6 +171,10 @@ static const char *rule_parse(DeclRule *rule, const char *text) {
                "any";
 }
 
+const char *decl_rule_check(const char *text) {
+        return rule_parse(&(DeclRule){}, text);
+}
+
 int decl_rule_init(DeclRule *rule, const char *text, const DeclOrigin *origin,
                    const char **ret_fault) {
         const char *fault;

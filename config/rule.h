@@ -9,6 +9,9 @@
 
 #include "config/decl.h"
 
+/** decl_rule_check() - NULL if @text is a rule, or half a sentence that says why not; static */
+const char *decl_rule_check(const char *text);
+
 /**
  * decl_rule_init() - read a rule
  * @rule:               where; nothing to free on failure
