@@ -10,7 +10,8 @@
  * whose rules and whose lifetime both changed has two steps.
  *
  * Nothing is done before each step was judged by plan_step_check(): a configuration is applied
- * whole or not at all. Pure: what is live comes in as a number.
+ * whole or not at all. What can fail in doing them is memory, so drafts of all new objects are made
+ * first and named last (daemon/sys/backing.h). Pure: what is live comes in as a number.
  */
 
 #include <stdbool.h>
@@ -18,6 +19,7 @@
 #include <stdint.h>
 
 #include "config/decl.h"
+#include "protocol/limits.h"
 
 typedef struct Plan Plan;
 typedef struct PlanStep PlanStep;
@@ -34,15 +36,14 @@ typedef enum PlanAction {
         PLAN_ADD,
         PLAN_CHANGE_META,   /* description, overflow, lifetime, linger: same objects */
         PLAN_CHANGE_ACCESS, /* leases that were given stay; the next attach meets the new rules */
-        PLAN_KEEP,
+        PLAN_KEEP,          /* at most it is written elsewhere now */
         _PLAN_ACTION_N,
 } PlanAction;
 
 enum {
         _PLAN_E_SUCCESS,
 
-        PLAN_E_HELD,  /* the step needs the region unheld */
-        PLAN_E_NAME,  /* its posix_name is given up by another region in the same plan */
+        PLAN_E_HELD, /* the step needs the region unheld */
 };
 
 /* Borrows from the two sets. */
@@ -78,16 +79,14 @@ bool plan_is_empty(const Plan *plan);
 
 /**
  * plan_step_check() - whether a step can be done on the running broker
- * @plan:       plan
- * @step:       one of its steps
+ * @step:       one step of a plan
  * @n_leases:   live leases of the region
  * @sentence:   gets why not and what to do, where it cannot; always terminated then
  * @size:       bytes of @sentence; PLAN_LINE_MAX + 1 is enough
  *
- * Return: 0, PLAN_E_HELD or PLAN_E_NAME.
+ * Return: 0, or PLAN_E_HELD.
  */
-int plan_step_check(const Plan *plan, const PlanStep *step, size_t n_leases, char *sentence,
-                    size_t size);
+int plan_step_check(const PlanStep *step, size_t n_leases, char *sentence, size_t size);
 
 /**
  * plan_step_format() - one line for `shmbrokerctl reload --plan` and the journal

@@ -24,12 +24,7 @@ typedef struct PolicyIdentity PolicyIdentity;
 enum {
         /* NGROUPS_MAX of Linux, and the primary group */
         POLICY_GROUPS_MAX = 65537,
-        /* Fits WireRegion.access: longer lists are cut and end in "..." */
-        POLICY_ACCESS_TEXT_MAX = 1023,
 };
-
-/* uid_t of nobody: (uid_t)-1 means "no change" to the kernel and is never a peer's. */
-#define POLICY_ID_INVALID UINT32_MAX
 
 enum {
         _POLICY_E_SUCCESS,
@@ -66,22 +61,14 @@ bool policy_any_role(const Decl *decl, const PolicyIdentity *identity);
 bool policy_needs_unit(const Decl *decl);
 
 /**
- * policy_format_access() - the rules as one line: "produce: user:sensors; consume: any"
- * @decl:       declaration
- * @buffer:     where to write; always terminated
- * @size:       its bytes; POLICY_ACCESS_TEXT_MAX + 1 is what a listing takes
- *
- * Rules that do not fit are left out whole, and "..." says so.
- */
-void policy_format_access(const Decl *decl, char *buffer, size_t size);
-
-/**
- * policy_format_denial() - one sentence: who was refused what, and whom the rules admit
+ * policy_format_denial() - one sentence: who was refused what, and where that is written
  * @decl:       declaration
  * @role:       role that was asked for
  * @identity:   who asked
  * @buffer:     where to write; always terminated
  * @size:       its bytes; SHMB_SENTENCE_MAX + 1 fits an error reply
+ *
+ * Whom the rules do admit is said only to those who have another role, and so see the region.
  */
 void policy_format_denial(const Decl *decl, ShmbRole role, const PolicyIdentity *identity,
                           char *buffer, size_t size);
