@@ -80,10 +80,9 @@ struct Lease {
 struct LeaseEffects {
         Region *region;
         RegionParty *party; /* its entry in control is to be published; NULL = none changed */
-        /* show that nobody writes the party's object, then tell lease_proven() or
-         * region_party_set_proven() */
+        /* show that nobody writes the party's object: region_party_set_proven(), or, where the
+         * party was just granted, make the object anew: region_party_renew() */
         bool prove;
-        bool replace;       /* the party's object is to be made anew in the epoch that it has now */
         bool idle;          /* the last lease of the region is over */
 };
 
@@ -123,14 +122,6 @@ int lease_grant(Registry *registry, Region *region, LeaseClient *client, ShmbRol
  */
 int lease_restore(Registry *registry, Region *region, LeaseClient *client, ShmbRole role,
                   uint32_t index, uint64_t id, uint64_t since_ns, Lease **ret_lease);
-
-/**
- * lease_proven() - the answer to LeaseEffects.prove of a grant
- * @lease:              lease that was granted
- * @proven:             whether nobody else can write its object
- * @ret_effects:        `replace` if not proven: make the object anew in the epoch that it has now
- */
-void lease_proven(Lease *lease, bool proven, LeaseEffects *ret_effects);
 
 /**
  * lease_end() - a lease is over; frees it

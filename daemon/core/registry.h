@@ -149,6 +149,9 @@ void registry_remove(Registry *registry, Region *region);
  */
 void registry_depart(Registry *registry, Region *region, ShmbRegionState state);
 
+/** registry_return() - take a departure back; its name must be free, its state is @state again */
+void registry_return(Registry *registry, Region *region, ShmbRegionState state, uint64_t now_ns);
+
 /** registry_check() - true if every invariant above holds; for tests */
 bool registry_check(const Registry *registry);
 
