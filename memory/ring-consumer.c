@@ -18,11 +18,17 @@
 enum {
         /* Items of one turn while there are other lanes. */
         CONSUMER_TURN_MAX = 256,
-        /* A batch of this many bytes is worth the cache misses of looking for it: PERFORMANCE 3. */
+        /* What makes the cache misses of a look at tail small against those of the items; measured
+         * with 64-byte items. */
         CONSUMER_BATCH_BYTES = 1024,
         CONSUMER_BATCH_ITEMS_MAX = 16,
-        /* Pauses that let such a batch form, for small items. */
-        CONSUMER_BACKOFF_MAX = 16,
+        /* How long to wait for it: at first, and the bounds of what is learned. */
+        CONSUMER_PAUSES = 16,
+        CONSUMER_PAUSES_MIN = 4,
+        CONSUMER_PAUSES_MAX = 64,
+        /* Looks that found few, between two tries: a vain one costs 16 pauses, 0.3 us. */
+        CONSUMER_SMALL_MIN = 16,
+        CONSUMER_SMALL_MAX = 1024,
         /* Parts of the capacity after which head is published. */
         CONSUMER_HEAD_PARTS = 8,
 };
@@ -79,16 +85,47 @@ static int consumer_read_tail(const ShmbRingConsumer *consumer, ShmbRingCursor *
 }
 
 /*
- * Items came, but few: the producer is at work. Taking them at once would cost a move of the line
- * of `tail` for each item or two; leave it with him for as long as it takes to fill a batch. Only
- * in the middle of a flow: whoever waited for this item gets it now.
+ * Few items came. If the producer is at work, taking them one by one costs a move of the line of
+ * `tail` for each; leaving it with him for some pauses lets a batch form. Whether he is shows only
+ * by trying: as long as the wait is worth it, it is repeated, and made as long as a batch takes at
+ * this size of items and this distance between the processors. If it is not, somebody waits for
+ * single items, and the next try is put off twice as long.
  */
 static int consumer_let_batch_form(const ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
+        uint64_t before = cursor->tail;
         uint32_t i;
+        int r;
 
-        for (i = 0; i < consumer->backoff; i++)
+        for (i = 0; i < cursor->n_pauses; i++)
                 shmb_cpu_relax();
-        return consumer_read_tail(consumer, cursor);
+        r = consumer_read_tail(consumer, cursor);
+        if (r < 0)
+                return r;
+        if (cursor->tail - before < (consumer->batch_min + 3) / 4) {
+                cursor->patient = false;
+                cursor->n_small = 0;
+                if (cursor->small_max < CONSUMER_SMALL_MAX)
+                        cursor->small_max *= 2;
+                return 0;
+        }
+        cursor->small_max = CONSUMER_SMALL_MIN;
+        if (cursor->tail - cursor->next < consumer->batch_min) {
+                if (cursor->n_pauses < CONSUMER_PAUSES_MAX)
+                        cursor->n_pauses *= 2;
+        } else if (cursor->tail - cursor->next > (uint64_t)4 * consumer->batch_min) {
+                if (cursor->n_pauses > CONSUMER_PAUSES_MIN)
+                        cursor->n_pauses /= 2;
+        }
+        return 0;
+}
+
+/* A look that found less than a batch. */
+static int consumer_found_few(const ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
+        if (cursor->patient)
+                return consumer_let_batch_form(consumer, cursor);
+        if (cursor->tail != cursor->next && ++cursor->n_small >= cursor->small_max)
+                cursor->patient = true;
+        return 0;
 }
 
 static int consumer_look_at(ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
@@ -97,14 +134,12 @@ static int consumer_look_at(ShmbRingConsumer *consumer, ShmbRingCursor *cursor) 
 
         if (cursor->tail == cursor->next) {
                 r = consumer_read_tail(consumer, cursor);
-                if (r == 0 && cursor->flowing && cursor->tail != cursor->next &&
-                    cursor->tail - cursor->next < consumer->batch_min)
-                        r = consumer_let_batch_form(consumer, cursor);
+                if (r == 0 && cursor->tail - cursor->next < consumer->batch_min)
+                        r = consumer_found_few(consumer, cursor);
                 if (r < 0)
                         return consumer_poison(consumer, cursor);
         }
         n = cursor->tail - cursor->next;
-        cursor->flowing = n > 0;
         if (n == 0) {
                 consumer_publish_head(cursor);
                 return -EAGAIN;
@@ -193,6 +228,8 @@ static void consumer_enter_lane(ShmbRingConsumer *consumer, uint32_t index, cons
                 .lane = memory,
                 .newest = lane->newest,
                 .epoch = lane->epoch,
+                .small_max = CONSUMER_SMALL_MIN,
+                .n_pauses = CONSUMER_PAUSES,
         };
         shmb_waker_set_peer(&consumer->waker, index, &memory->sleep);
 
@@ -224,12 +261,13 @@ static int consumer_check_init(const ShmbGeometry *geometry, const ShmbMapped *s
         return 0;
 }
 
-/* How long to wait for how large a batch: the larger an item, the less a look at tail matters. */
-static void consumer_set_batch(ShmbRingConsumer *consumer) {
-        uint32_t n = CONSUMER_BATCH_BYTES / consumer->stride;
+/* The larger an item, the less a look at tail matters; from 1 KiB on nothing is waited for. */
+static uint32_t consumer_batch_min(uint32_t stride) {
+        uint32_t n = CONSUMER_BATCH_BYTES / stride;
 
-        consumer->batch_min = n < CONSUMER_BATCH_ITEMS_MAX ? n : CONSUMER_BATCH_ITEMS_MAX;
-        consumer->backoff = n < CONSUMER_BACKOFF_MAX ? n : CONSUMER_BACKOFF_MAX;
+        if (n < 1)
+                return 1;
+        return n < CONSUMER_BATCH_ITEMS_MAX ? n : CONSUMER_BATCH_ITEMS_MAX;
 }
 
 int shmb_ring_consumer_init(ShmbRingConsumer *consumer, const ShmbGeometry *geometry,
@@ -250,11 +288,11 @@ int shmb_ring_consumer_init(ShmbRingConsumer *consumer, const ShmbGeometry *geom
                 .stride = geometry->stride,
                 .item_size = geometry->item_size,
                 .n_lanes = geometry->n_lanes,
+                .batch_min = consumer_batch_min(geometry->stride),
                 .lane_size = shmb_geometry_object_size(geometry, SHMB_OBJECT_LANE),
         };
         if (consumer->head_every < 1)
                 consumer->head_every = 1;
-        consumer_set_batch(consumer);
         shmb_waker_init(&consumer->waker, &consumer->seat->bell, &consumer->seat->counters.n_wakes,
                         fence_always);
         for (i = 0; i < geometry->n_lanes; i++) {

@@ -34,7 +34,10 @@ typedef struct ShmbRingCursor {
         uint32_t epoch;
         bool last;     /* the lane was replaced: `tail` is the last that is believed */
         bool poisoned; /* its producer broke the protocol */
-        bool flowing;  /* the last look found items */
+        bool patient;  /* batches form while we wait a little: shmb_ring_consumer_look() */
+        uint32_t n_small;   /* looks that found few items, since the last try to be patient */
+        uint32_t small_max; /* as many are worth a try */
+        uint32_t n_pauses;  /* in which a batch forms */
 } ShmbRingCursor;
 
 typedef struct ShmbRingConsumer {
@@ -43,13 +46,11 @@ typedef struct ShmbRingConsumer {
         uint64_t head_every;    /* items between two stores of head */
         ShmbSeat *seat;
         uint32_t stride, item_size;
-        uint32_t n_peeked; /* items of the span that the caller holds */
-        uint32_t n_lanes;
-        uint32_t n_poisoned;
-        uint32_t backoff;   /* pauses that let a batch form */
-        uint32_t batch_min; /* items that are one */
-        uint64_t lane_size;
+        uint32_t n_peeked;  /* items of the span that the caller holds */
+        uint32_t batch_min; /* items that are worth a look at tail */
+        uint32_t n_lanes, n_poisoned;
         bool poison_said;
+        uint64_t lane_size;
         ShmbWaker waker; /* who may sleep until we release: one peer a lane */
         ShmbRingCursor cursors[SHMB_LANES_MAX];
 } ShmbRingConsumer;
@@ -96,6 +97,11 @@ int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
 
 /**
  * shmb_ring_consumer_look() - find a lane with items, and give it the turn
+ *
+ * The line of `tail` moves to us and back for each look. While items come one by one that would be
+ * for each item, so now and then a look that found few waits a little; where a batch forms
+ * meanwhile, it goes on doing so, and where none does, whoever waits for single items loses next to
+ * nothing.
  *
  * The only lane is asked for more than what is known of it; several take turns, and one that has
  * items left keeps its turn.

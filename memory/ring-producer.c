@@ -3,9 +3,9 @@
 /*
  * The Producer's End of a Ring, the part that looks at the peer
  *
- * Invariant: for each seat, head <= tail <= head + capacity, with `head` the newest that was
- * believed; limit == the least head + capacity, and it only rises. So slots [tail, limit) are ours
- * whatever a consumer does later.
+ * Invariant: for each seat, head <= freed <= tail <= freed + capacity, with `head` and `freed` the
+ * newest that were believed; limit == the least freed + capacity, and it only rises. So slots
+ * [tail, limit) are ours whatever a consumer does later.
  *
  * A head is believed only if, after it was loaded, the broker still names that seat's object as the
  * newest. Otherwise a superseded consumer that runs on could free slots which its successor, who
@@ -37,10 +37,11 @@ static void producer_set_seat(ShmbRingProducer *producer, uint32_t index,
         shmb_waker_set_peer(&producer->waker, index, &seat->sleep);
 }
 
-/* Believes what one seat says of its place in our lane, or leaves seat->head as it is. */
+/* Believes what one seat says of its place in our lane, or leaves it as it is. */
 static int producer_read_head(const ShmbRingProducer *producer, ShmbRingSeat *seat,
                               ShmbRingLook look) {
-        uint64_t head;
+        bool is_exact = look == SHMB_RING_EXACT;
+        uint64_t freed, floor = is_exact ? seat->freed : seat->head;
 
         /* acquire: counts that belong to our epoch are read, or newer; pairs with release of epoch
          * in consumer_enter_lane() */
@@ -48,19 +49,20 @@ static int producer_read_head(const ShmbRingProducer *producer, ShmbRingSeat *se
                 return 0;
         /* acquire: the consumer has read all items below, their slots may be filled again; pairs
          * with release of head and done in shmb_ring_consumer_done() */
-        if (look == SHMB_RING_LAZY)
-                head = shmb_load_acquire(&seat->place->head);
-        else
-                head = shmb_load_acquire(&seat->place->done);
+        freed = shmb_load_acquire(is_exact ? &seat->place->done : &seat->place->head);
         /* relaxed: both are ordered after head by its acquire, and that is the order that counts */
         if (shmb_load_relaxed(seat->newest) != seat->epoch)
                 return 0;
         if (shmb_load_relaxed(producer->newest) != producer->epoch)
                 return 0;
         /* The peer's word: not behind what he said before, not beyond what we published. */
-        if (head - seat->head > producer->tail - seat->head)
+        if (freed - floor > producer->tail - floor)
                 return -EBADMSG;
-        seat->head = head;
+        if (!is_exact)
+                seat->head = freed;
+        /* head lags behind the done that we may have seen */
+        if (producer->tail - freed < producer->tail - seat->freed)
+                seat->freed = freed;
         return 0;
 }
 
@@ -76,8 +78,8 @@ static int producer_read_heads(ShmbRingProducer *producer, ShmbRingLook look) {
                 r = producer_read_head(producer, seat, look);
                 if (r < 0)
                         return r;
-                if (producer->tail - seat->head > n_in_flight)
-                        n_in_flight = producer->tail - seat->head;
+                if (producer->tail - seat->freed > n_in_flight)
+                        n_in_flight = producer->tail - seat->freed;
         }
         producer->limit = producer->tail - n_in_flight + producer->mask + 1;
         return 0;
@@ -124,6 +126,7 @@ static int producer_first_head(const ShmbRingProducer *producer, ShmbRingSeat *s
         if (producer->tail - head > capacity)
                 return -EBADMSG;
         seat->head = head;
+        seat->freed = head;
         return 0;
 }
 

@@ -25,7 +25,8 @@ typedef struct ShmbRingSeat {
         const ShmbPlace *place; /* of our lane */
         const _Atomic uint32_t *newest;
         const ShmbBell *bell;
-        uint64_t head; /* newest that was believed; never goes back */
+        uint64_t head;  /* newest `head` that was believed; never goes back */
+        uint64_t freed; /* newest `head` or `done` that was; items below are not needed any more */
         uint32_t epoch;
 } ShmbRingSeat;
 
