@@ -36,6 +36,7 @@
  *   -ESHUTDOWN   this handle's lease ended without it (the broker lost sight of it): detach, attach
  *   -EBADMSG     a peer broke the protocol; the handle is poisoned: detach, attach again
  *   -ECHILD      the handle belongs to the parent of this process
+ *   -EBUSY       push while a claimed span is held, pop while a peeked one is: settle it first
  *   -EPERM       not in this role (a consumer pushes, an observer pops)
  *   -EOPNOTSUPP  not with this kind of region
  *   -EINVAL      an argument, or commit without claim, release without peek
@@ -63,6 +64,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#ifdef __GNUC__
+#pragma GCC visibility push(default) /* the library is built with everything else hidden */
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -218,4 +223,8 @@ size_t shmb_size(const struct shmb_region *r);
 
 #ifdef __cplusplus
 }
+#endif
+
+#ifdef __GNUC__
+#pragma GCC visibility pop
 #endif

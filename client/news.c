@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * News
+ *
+ * The broker writes first the words, then `news`; so `news` is loaded first here, and what is read
+ * behind it is at least as new. What changes meanwhile changes `news` again.
+ *
+ * A replaced lane is drained before its successor is switched to, so an object that was fetched may
+ * have to wait; until then no value of `news` counts as heard and every operation comes by here.
+ */
+
+#include <errno.h>
+
+#include "client/deadline.h"
+#include "client/news.h"
+
+/* Of the other role: whose deaths and epochs are news to us. */
+typedef struct Peers {
+        ShmbObjectKind kind;
+        const ShmbParty *parties;
+        ShmbObject *objects;
+        uint32_t n;
+} Peers;
+
+static const ShmbControl *control_of(const struct shmb_region *r) {
+        return r->control.memory;
+}
+
+static const ShmbParty *parties_of(const struct shmb_region *r, ShmbObjectKind kind) {
+        const ShmbParty *parties = control_of(r)->parties;
+
+        return kind == SHMB_OBJECT_LANE ? parties : parties + r->geometry.n_lanes;
+}
+
+static Peers peers_of(struct shmb_region *r) {
+        if (r->role == SHMB_CONSUME)
+                return (Peers){ SHMB_OBJECT_LANE, parties_of(r, SHMB_OBJECT_LANE), r->lanes,
+                                r->geometry.n_lanes };
+        if (r->role == SHMB_PRODUCE)
+                return (Peers){ SHMB_OBJECT_SEAT, parties_of(r, SHMB_OBJECT_SEAT), r->seats,
+                                r->geometry.n_seats };
+        return (Peers){ .kind = SHMB_OBJECT_NONE };
+}
+
+static void hear_state(struct shmb_region *r) {
+        /* relaxed, both: ordered behind news by its acquire */
+        uint32_t state = shmb_load_relaxed(&control_of(r)->state);
+        uint64_t generation = shmb_load_relaxed(&control_of(r)->generation);
+
+        if (state == SHMB_REGION_REMOVED || state == SHMB_REGION_LOST)
+                shmb__region_end(r, EIDRM);
+        else if (state == SHMB_REGION_STALE || generation != r->generation)
+                shmb__region_end(r, ESTALE);
+}
+
+/* Somebody else's lease on our lane or seat: from now on every word there is his to write. */
+static void hear_own(struct shmb_region *r) {
+        const ShmbParty *own;
+
+        if (r->role == SHMB_PRODUCE)
+                own = &parties_of(r, SHMB_OBJECT_LANE)[r->index];
+        else if (r->role == SHMB_CONSUME)
+                own = &parties_of(r, SHMB_OBJECT_SEAT)[r->index];
+        else
+                return;
+        /* relaxed, all: ordered behind news by its acquire */
+        if (shmb_load_relaxed(&own->lease) != r->lease ||
+            shmb_load_relaxed(&own->occupancy) != SHMB_PARTY_HELD ||
+            shmb_load_relaxed(&own->epoch) != shmb__region_epoch(r))
+                shmb__region_end(r, ESHUTDOWN);
+}
+
+static uint32_t count_deaths(const Peers *peers) {
+        uint32_t i, n = 0;
+
+        for (i = 0; i < peers->n; i++)
+                /* relaxed: ordered behind news by its acquire */
+                n += shmb_load_relaxed(&peers->parties[i].n_deaths);
+        return n;
+}
+
+static bool is_replaced(const Peers *peers, uint32_t i) {
+        /* relaxed: ordered behind news by its acquire */
+        return shmb_load_relaxed(&peers->parties[i].epoch) != peers->objects[i].epoch;
+}
+
+/* One round trip; under the connection's lock. */
+static int fetch_locked(struct shmb_region *r, const Peers *peers, uint32_t index,
+                        int64_t deadline) {
+        const ShmbGrant grant = { &r->geometry, r->backing, r->tag, r->generation };
+        WireMessage request = { .type = WIRE_FETCH }, reply;
+        const WireObject *said = &reply.attached.objects[0];
+        ShmbFds fds = {};
+        int result;
+
+        request.fetch = (WireFetch){ r->lease, peers->kind, index };
+        result = shmb__call(r->c, &request, WIRE_ATTACHED, deadline, &reply, &fds);
+        if (result < 0)
+                return result;
+        if (reply.attached.n_objects != 1 || fds.n != 1 || fds.truncated ||
+            said->kind != peers->kind || said->index != index || said->writable)
+                result = -EPROTO;
+        else
+                result = shmb__object_map(&grant, said, fds.fds[0], &r->coming);
+        r->coming_index = index;
+        shmb__fds_close(&fds);
+        return result;
+}
+
+static int fetch(struct shmb_region *r, const Peers *peers, uint32_t index) {
+        int64_t now = shmb__now(), deadline = now + SHMB__REPLY_MIN_NS;
+        int result;
+
+        if (now < r->fetch_at)
+                return -EAGAIN;
+        result = shmb__lock(r->c, deadline);
+        if (result == 0) {
+                result = fetch_locked(r, peers, index, now);
+                shmb__unlock(r->c);
+        }
+        if (result < 0)
+                r->fetch_at = shmb__now() +
+                              shmb__backoff(&r->fetch_delay, SHMB__RETRY_MAX_MS * SHMB__MS);
+        else
+                r->fetch_delay = SHMB__RETRY_MIN_MS * SHMB__MS;
+        return result;
+}
+
+/* Go on with the object that came, if the old one has nothing left. */
+static int switch_to_coming(struct shmb_region *r, const Peers *peers) {
+        uint32_t i = r->coming_index;
+        const ShmbMapped mapped = { r->coming.memory, r->coming.n_bytes, r->coming.epoch,
+                                    &peers->parties[i].epoch };
+        int result;
+
+        if (peers->kind == SHMB_OBJECT_LANE)
+                result = shmb_ring_consumer_switch_lane(&r->consumer, i, &mapped);
+        else
+                result = shmb_ring_producer_switch_seat(&r->producer, i, &mapped);
+        if (result == -EAGAIN || result == -EBUSY)
+                return result;
+        if (result == 0) {
+                shmb__object_unmap(&peers->objects[i], false);
+                peers->objects[i] = r->coming;
+                r->coming = (ShmbObject){};
+        } else {
+                shmb__object_unmap(&r->coming, false);
+        }
+        return result;
+}
+
+/* Return: whether everything that was replaced is in use. */
+static bool replace_objects(struct shmb_region *r, const Peers *peers) {
+        uint32_t i;
+
+        if (r->coming.memory && switch_to_coming(r, peers) < 0)
+                return false;
+        for (i = 0; i < peers->n; i++) {
+                if (!is_replaced(peers, i))
+                        continue;
+                if (fetch(r, peers, i) < 0 || switch_to_coming(r, peers) < 0)
+                        return false;
+        }
+        return true;
+}
+
+int shmb__hear(struct shmb_region *r) {
+        /* acquire: what the broker wrote before it changed news; pairs with its release of news in
+         * control_announce() */
+        uint32_t news = shmb_load_acquire(&control_of(r)->news);
+        const Peers peers = peers_of(r);
+        uint32_t n_deaths;
+
+        hear_state(r);
+        hear_own(r);
+        n_deaths = count_deaths(&peers);
+        if (n_deaths != r->n_deaths)
+                r->owner_died = true;
+        r->n_deaths = n_deaths;
+
+        r->news_seen = news;
+        r->news_heard = UINT64_MAX;
+        /* relaxed: stored by us, or by a thread that reconnects: then a moment later is as good */
+        if (shmb_load_relaxed(&r->gate) == SHMB__GATE_SHUT)
+                return -(int)shmb_load_relaxed(&r->end);
+        if (replace_objects(r, &peers))
+                r->news_heard = news;
+        return 0;
+}
+
+void shmb__hear_first(struct shmb_region *r) {
+        const Peers peers = peers_of(r);
+
+        r->n_deaths = count_deaths(&peers);
+        /* Everything else is looked at by the first operation. */
+        r->news_heard = UINT64_MAX;
+        r->fetch_delay = SHMB__RETRY_MIN_MS * SHMB__MS;
+}
+
+bool shmb__peer_lives(const struct shmb_region *r) {
+        bool lanes = r->role == SHMB_CONSUME;
+        const ShmbParty *parties = parties_of(r, lanes ? SHMB_OBJECT_LANE : SHMB_OBJECT_SEAT);
+        uint32_t i, n = lanes ? r->geometry.n_lanes : r->geometry.n_seats;
+
+        for (i = 0; i < n; i++)
+                /* relaxed: a change of it changes news, which wakes us */
+                if (shmb_load_relaxed(&parties[i].occupancy) == SHMB_PARTY_HELD)
+                        return true;
+        return false;
+}
+
+void shmb__region_end(struct shmb_region *r, int error) {
+        uint32_t none = 0;
+
+        /* relaxed, all: `end` is read by who finds the gate shut or nothing left, at any time */
+        atomic_compare_exchange_strong_explicit(&r->end, &none, (uint32_t)error,
+                                                memory_order_relaxed, memory_order_relaxed);
+        /* What is left may still be taken, unless another one sits on our seat now. */
+        if (error == ESHUTDOWN) {
+                /* relaxed, both: as above */
+                shmb_store_relaxed(&r->end, ESHUTDOWN);
+                shmb_store_relaxed(&r->gate, SHMB__GATE_SHUT);
+        } else if (r->role == SHMB_PRODUCE) {
+                /* relaxed: as above */
+                shmb_store_relaxed(&r->gate, SHMB__GATE_SHUT);
+        }
+}
+
+uint32_t shmb__region_epoch(const struct shmb_region *r) {
+        if (r->role == SHMB_PRODUCE)
+                return r->lanes[r->index].epoch;
+        if (r->role == SHMB_CONSUME)
+                return r->seats[r->index].epoch;
+        return 0;
+}
+
+/* Not what this handle is for: say whether its role or its kind is the reason. */
+static int refuse(const struct shmb_region *r) {
+        if (r->geometry.kind != SHMB_KIND_RING)
+                return -EOPNOTSUPP;
+        return -EPERM;
+}
+
+int shmb__enter_slow(struct shmb_region *r, ShmbGate gate) {
+        uint32_t now;
+
+        if (!r)
+                return -EINVAL;
+        /* relaxed, all: as in shmb__enter() */
+        if (shmb_load_relaxed(r->alive) != r->alive_as)
+                return -ECHILD;
+        now = shmb_load_relaxed(&r->gate);
+        if (now == SHMB__GATE_SHUT)
+                return -(int)shmb_load_relaxed(&r->end);
+        if (now != gate)
+                return refuse(r);
+        return shmb__hear(r);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Objects of a Region
+ *
+ * Exactly the granted length is mapped, after fstat() agreed with it: a page beyond the end of the
+ * file would be a SIGBUS. A memfd must carry the seals that make its size a fact for ever; an
+ * object in /dev/shm cannot be sealed, and is for parties that cooperate.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "client/object.h"
+
+enum {
+        /* What is small is read ahead: a page that is mapped costs a tenth of a page fault. */
+        POPULATE_MAX = 65536,
+};
+
+/* The length that the geometry gives must be the one that was announced, and the one that is. */
+static int check_size(const ShmbGrant *grant, const WireObject *said, int fd) {
+        uint64_t n_bytes = shmb_geometry_object_size(grant->geometry, (ShmbObjectKind)said->kind);
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (n_bytes == 0 || said->size_bytes != n_bytes || n_bytes > SIZE_MAX)
+                return -EPROTO;
+        if (!S_ISREG(st.st_mode) || st.st_size < 0 || (uint64_t)st.st_size != n_bytes)
+                return -EPROTO;
+        return 0;
+}
+
+static int check_access(const WireObject *said, int fd) {
+        int flags = fcntl(fd, F_GETFL);
+
+        if (flags < 0)
+                return -errno;
+        if ((flags & O_ACCMODE) != (said->writable ? O_RDWR : O_RDONLY))
+                return -EPROTO;
+        return 0;
+}
+
+static int check_seals(const ShmbGrant *grant, int fd) {
+        const int needed = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+        int seals;
+
+        if (grant->backing != SHMB_BACKING_MEMFD)
+                return 0;
+        seals = fcntl(fd, F_GET_SEALS);
+        return seals >= 0 && (seals & needed) == needed ? 0 : -EPROTO;
+}
+
+/* A private copy is judged: in a lane or seat the original lies in memory that its party writes. */
+static int check_header(const ShmbGrant *grant, const WireObject *said, const void *memory) {
+        ShmbHeader copy;
+
+        if (said->kind == SHMB_OBJECT_DATA)
+                return 0;
+        memcpy(&copy, memory, sizeof(copy));
+        return shmb_header_check(&copy, grant->geometry, (ShmbObjectKind)said->kind, said->index,
+                                 said->epoch, grant->tag, grant->generation);
+}
+
+int shmb__object_map(const ShmbGrant *grant, const WireObject *said, int fd,
+                     ShmbObject *ret_object) {
+        ShmbObject object = { .n_bytes = (size_t)said->size_bytes,
+                              .epoch = said->epoch,
+                              .writable = said->writable };
+        int flags = MAP_SHARED;
+        int r;
+
+        r = check_size(grant, said, fd);
+        if (r == 0)
+                r = check_access(said, fd);
+        if (r == 0)
+                r = check_seals(grant, fd);
+        if (r < 0)
+                return r;
+
+        if (object.n_bytes <= POPULATE_MAX)
+                flags |= MAP_POPULATE;
+        object.memory = mmap(NULL, object.n_bytes, PROT_READ | (said->writable ? PROT_WRITE : 0),
+                             flags, fd, 0);
+        if (object.memory == MAP_FAILED)
+                return -errno;
+        r = check_header(grant, said, object.memory);
+        if (r == 0 && said->writable && madvise(object.memory, object.n_bytes, MADV_DONTFORK) < 0)
+                r = -errno;
+        if (r < 0) {
+                munmap(object.memory, object.n_bytes);
+                return r;
+        }
+        *ret_object = object;
+        return 0;
+}
+
+void shmb__object_unmap(ShmbObject *object, bool inherited) {
+        /* In a child the address of a DONTFORK mapping may be somebody else's by now. */
+        if (object->memory && !(inherited && object->writable))
+                munmap(object->memory, object->n_bytes);
+        *object = (ShmbObject){};
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Operations on a Region
+ *
+ * Each is: may I (one line of checks), the inlined operation of memory/ring-*.h, wake who sleeps.
+ * Whatever is not that is out of line, below the fast path that it belongs to.
+ */
+
+#include <errno.h>
+
+#include "client/news.h"
+#include "client/region.h"
+#include "client/wait.h"
+
+/*
+ * Producer
+ */
+
+/* The ring is full. Return: how many of @n are dealt with, or what shmb__wait() says. */
+static int push_wait(struct shmb_region *r, const void *items, uint32_t n, int64_t timeout_ns) {
+        int result;
+
+        for (;;) {
+                result = shmb_ring_push_n(&r->producer, items, n, SHMB_RING_EXACT);
+                if (result != -EAGAIN)
+                        return result;
+                if (r->overflow == SHMB_OVERFLOW_DROP_NEWEST) {
+                        shmb_ring_producer_dropped(&r->producer, n);
+                        return (int)n;
+                }
+                result = shmb__wait(r, r->overflow == SHMB_OVERFLOW_FAIL ? 0 : timeout_ns);
+                if (result < 0)
+                        return result;
+        }
+}
+
+/**
+ * shmb_push() - copy one item in
+ * @r:          handle, SHMB_PRODUCE
+ * @item:       item_size bytes
+ * @timeout_ns: to wait for room; a region with `overflow: fail` never waits, one with drop_newest
+ *              throws the item away instead and counts it
+ *
+ * Return: 0, -EBUSY (a claimed span is held), or see <shmbroker.h>.
+ */
+int shmb_push(struct shmb_region *r, const void *item, int64_t timeout_ns) {
+        int result = shmb__enter(r, SHMB__GATE_RING_PRODUCER);
+
+        if (shmb_unlikely(result < 0))
+                return result;
+        result = shmb_ring_push_n(&r->producer, item, 1, SHMB_RING_LAZY);
+        if (shmb_unlikely(result == -EAGAIN))
+                result = push_wait(r, item, 1, timeout_ns);
+        if (shmb_unlikely(result < 0))
+                return result;
+        shmb__wake_consumers(r);
+        return 0;
+}
+
+/**
+ * shmb_push_n() - copy items in
+ * @r:          handle, SHMB_PRODUCE
+ * @items:      @n of them, item_size apart
+ * @n:          how many at most
+ * @timeout_ns: to wait for room for the first
+ *
+ * Return: how many went in (or were thrown away), at least 1; -EINVAL for @n 0; else as
+ * shmb_push().
+ */
+int shmb_push_n(struct shmb_region *r, const void *items, uint32_t n, int64_t timeout_ns) {
+        int result = shmb__enter(r, SHMB__GATE_RING_PRODUCER);
+
+        if (shmb_unlikely(result < 0))
+                return result;
+        if (n == 0 || n > INT32_MAX)
+                return -EINVAL;
+        result = shmb_ring_push_n(&r->producer, items, n, SHMB_RING_LAZY);
+        if (shmb_unlikely(result == -EAGAIN))
+                result = push_wait(r, items, n, timeout_ns);
+        if (result > 0)
+                shmb__wake_consumers(r);
+        return result;
+}
+
+/**
+ * shmb_claim_n() - slots to fill in place
+ * @r:          handle, SHMB_PRODUCE
+ * @n:          how many at most
+ * @ret:        contiguous slots, at least one; nobody sees them before shmb_commit_n()
+ * @timeout_ns: to wait for the first; there is nothing to throw away yet, so with drop_newest and
+ *              fail a full ring is -EAGAIN
+ *
+ * A second claim before the first is settled gives the same slots.
+ *
+ * Return: how many; -EINVAL for @n 0; else see <shmbroker.h>.
+ */
+int shmb_claim_n(struct shmb_region *r, uint32_t n, struct shmb_span *ret, int64_t timeout_ns) {
+        int result = shmb__enter(r, SHMB__GATE_RING_PRODUCER);
+        ShmbRingSpan span;
+
+        if (shmb_unlikely(result < 0))
+                return result;
+        if (n == 0 || !ret)
+                return -EINVAL;
+        result = shmb_ring_claim_n(&r->producer, n, SHMB_RING_LAZY, &span);
+        while (shmb_unlikely(result == -EAGAIN)) {
+                result = shmb__wait(r, r->overflow == SHMB_OVERFLOW_BLOCK ? timeout_ns : 0);
+                if (result < 0)
+                        return result;
+                result = shmb_ring_claim_n(&r->producer, n, SHMB_RING_EXACT, &span);
+        }
+        if (shmb_unlikely(result < 0))
+                return result;
+        *ret = (struct shmb_span){ span.data, span.n, r->geometry.stride };
+        return result;
+}
+
+/**
+ * shmb_commit_n() - publish the first @n slots of the span that is held, give the rest back
+ * @r:          handle, SHMB_PRODUCE
+ * @n:          how many; 0 is shmb_abort()
+ *
+ * Return: 0; -EINVAL (more than are held; the span stays held); else see <shmbroker.h>.
+ */
+int shmb_commit_n(struct shmb_region *r, uint32_t n) {
+        int result = shmb__enter(r, SHMB__GATE_RING_PRODUCER);
+
+        if (shmb_unlikely(result < 0))
+                return result;
+        result = shmb_ring_commit_n(&r->producer, n);
+        if (result == 0 && n > 0)
+                shmb__wake_consumers(r);
+        return result;
+}
+
+int shmb_claim(struct shmb_region *r, void **ret_slot, int64_t timeout_ns) {
+        struct shmb_span span;
+        int result;
+
+        if (!ret_slot)
+                return -EINVAL;
+        result = shmb_claim_n(r, 1, &span, timeout_ns);
+        if (result < 0)
+                return result;
+        *ret_slot = span.data;
+        return 0;
+}
+
+int shmb_commit(struct shmb_region *r) {
+        return shmb_commit_n(r, 1);
+}
+
+int shmb_abort(struct shmb_region *r) {
+        int result = shmb__enter(r, SHMB__GATE_RING_PRODUCER);
+
+        if (result < 0)
+                return result;
+        shmb_ring_abort(&r->producer);
+        return 0;
+}
+
+/*
+ * Consumer
+ */
+
+static int pop_wait(struct shmb_region *r, void *items, uint32_t n, int64_t timeout_ns) {
+        int result;
+
+        do {
+                result = shmb__wait(r, timeout_ns);
+                if (result < 0)
+                        return result;
+                result = shmb_ring_pop_n(&r->consumer, items, n);
+        } while (result == -EAGAIN);
+        return result;
+}
+
+/**
+ * shmb_pop() - copy one item out, and release it
+ * @r:          handle, SHMB_CONSUME
+ * @item:       room for item_size bytes; untouched on failure
+ * @timeout_ns: to wait for one
+ *
+ * Return: 0, -EBUSY (a peeked span is held), or see <shmbroker.h>.
+ */
+int shmb_pop(struct shmb_region *r, void *item, int64_t timeout_ns) {
+        int result = shmb__enter(r, SHMB__GATE_RING_CONSUMER);
+
+        if (shmb_unlikely(result < 0))
+                return result;
+        result = shmb_ring_pop_n(&r->consumer, item, 1);
+        if (shmb_unlikely(result == -EAGAIN))
+                result = pop_wait(r, item, 1, timeout_ns);
+        if (shmb_unlikely(result < 0))
+                return result;
+        shmb__wake_producer(r);
+        return 0;
+}
+
+/**
+ * shmb_pop_n() - copy items out, and release them
+ * @r:          handle, SHMB_CONSUME
+ * @items:      room for @n of them, item_size apart
+ * @n:          how many at most
+ * @timeout_ns: to wait for the first
+ *
+ * Return: how many, at least 1, all of one producer; -EINVAL for @n 0; else as shmb_pop().
+ */
+int shmb_pop_n(struct shmb_region *r, void *items, uint32_t n, int64_t timeout_ns) {
+        int result = shmb__enter(r, SHMB__GATE_RING_CONSUMER);
+
+        if (shmb_unlikely(result < 0))
+                return result;
+        if (n == 0 || n > INT32_MAX)
+                return -EINVAL;
+        result = shmb_ring_pop_n(&r->consumer, items, n);
+        if (shmb_unlikely(result == -EAGAIN))
+                result = pop_wait(r, items, n, timeout_ns);
+        if (result > 0)
+                shmb__wake_producer(r);
+        return result;
+}
+
+/**
+ * shmb_peek_n() - items to read in place
+ * @r:          handle, SHMB_CONSUME
+ * @n:          how many at most
+ * @ret:        contiguous items of one producer, at least one, read-only; they stay until
+ *              shmb_release_n()
+ * @timeout_ns: to wait for the first
+ *
+ * Return: how many; -EINVAL for @n 0; else see <shmbroker.h>.
+ */
+int shmb_peek_n(struct shmb_region *r, uint32_t n, struct shmb_span *ret, int64_t timeout_ns) {
+        int result = shmb__enter(r, SHMB__GATE_RING_CONSUMER);
+        ShmbRingSpan span;
+
+        if (shmb_unlikely(result < 0))
+                return result;
+        if (n == 0 || !ret)
+                return -EINVAL;
+        result = shmb_ring_peek_n(&r->consumer, n, &span);
+        while (shmb_unlikely(result == -EAGAIN)) {
+                result = shmb__wait(r, timeout_ns);
+                if (result < 0)
+                        return result;
+                result = shmb_ring_peek_n(&r->consumer, n, &span);
+        }
+        if (shmb_unlikely(result < 0))
+                return result;
+        *ret = (struct shmb_span){ span.data, span.n, r->geometry.stride };
+        return result;
+}
+
+/**
+ * shmb_release_n() - give the first @n items of the span that is held back to the producer
+ * @r:          handle, SHMB_CONSUME
+ * @n:          how many; the rest is shown again by the next peek
+ *
+ * Return: 0; -EINVAL (more than are held; the span stays held); else see <shmbroker.h>.
+ */
+int shmb_release_n(struct shmb_region *r, uint32_t n) {
+        int result = shmb__enter(r, SHMB__GATE_RING_CONSUMER);
+
+        if (shmb_unlikely(result < 0))
+                return result;
+        result = shmb_ring_release_n(&r->consumer, n);
+        if (result == 0 && n > 0)
+                shmb__wake_producer(r);
+        return result;
+}
+
+int shmb_peek(struct shmb_region *r, const void **ret_item, int64_t timeout_ns) {
+        struct shmb_span span;
+        int result;
+
+        if (!ret_item)
+                return -EINVAL;
+        result = shmb_peek_n(r, 1, &span, timeout_ns);
+        if (result < 0)
+                return result;
+        *ret_item = span.data;
+        return 0;
+}
+
+int shmb_release(struct shmb_region *r) {
+        return shmb_release_n(r, 1);
+}
+
+/*
+ * Kinds that this version does not have: no handle for them exists
+ */
+
+int shmb_send(struct shmb_region *r, const void *data, size_t n_bytes, int64_t timeout_ns) {
+        return r ? -EOPNOTSUPP : -EINVAL;
+}
+
+ssize_t shmb_recv(struct shmb_region *r, void *data, size_t n_bytes_max, int64_t timeout_ns) {
+        return r ? -EOPNOTSUPP : -EINVAL;
+}
+
+int shmb_poll_fd(struct shmb_region *r) {
+        return r ? -EOPNOTSUPP : -EINVAL;
+}
+
+uint64_t shmb_missed(struct shmb_region *r) {
+        return 0;
+}

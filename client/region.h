@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * A Region Handle
+ *
+ * What one role in one region is made of: the mappings, the end of the buffer that works on them
+ * (memory/), and what was last heard from the broker through the control object.
+ *
+ * Everything is the business of the one thread that uses the handle, but `gate` and `end`: a thread
+ * that reconnects the shared connection stores to them when the broker ended the lease.
+ */
+
+#include <stdint.h>
+
+#include "client/object.h"
+#include "client/process.h"
+#include "client/shmb.h"
+#include <shmbroker.h>
+#include "memory/atomics.h"
+#include "memory/ring-consumer.h"
+#include "memory/ring-producer.h"
+
+/* What a handle can do. An operation compares one word to know that it may go on. */
+typedef enum ShmbGate {
+        SHMB__GATE_SHUT, /* `end` says why */
+        SHMB__GATE_LOOK, /* observers, raw: nothing to push or pop */
+        SHMB__GATE_RING_PRODUCER,
+        SHMB__GATE_RING_CONSUMER,
+} ShmbGate;
+
+enum {
+        SHMB__SPIN_MIN_NS = 1000,
+        /* About one sleep and wake-up: PERFORMANCE 2. */
+        SHMB__SPIN_MAX_NS = 50000,
+};
+
+struct shmb_region {
+        /* the fast path, one line */
+        _Atomic uint32_t gate; /* ShmbGate */
+        _Atomic uint32_t end;  /* errno with which it ends once drained, or 0 */
+        const _Atomic uint32_t *alive;
+        uint32_t alive_as;     /* what stands there in our process */
+        uint32_t n_seats;
+        const _Atomic uint32_t *news;
+        uint64_t news_heard;   /* value of *news; no value of it while something is to be done */
+
+        /* what was agreed */
+        struct shmb *c;
+        struct shmb_region *next; /* in c->regions, under its lock */
+        ShmbGeometry geometry;
+        uint32_t backing, overflow; /* ShmbBacking, ShmbOverflow */
+        uint32_t role, index, flags;
+        uint64_t lease, generation, tag;
+        char name[SHMB_NAME_MAX + 1];
+        char type[SHMB_TYPE_MAX + 1];
+
+        /* what is mapped; absent ones are ShmbObject {} */
+        ShmbObject control, data;
+        ShmbObject lanes[SHMB_LANES_MAX], seats[SHMB_SEATS_MAX];
+        ShmbObject coming; /* fetched, waits for the old one to be drained */
+        uint32_t coming_index;
+
+        /* what was heard */
+        uint32_t news_seen; /* the futex value to sleep on */
+        uint32_t n_deaths;  /* of the other role, sum */
+        bool owner_died;    /* not yet said */
+        int64_t fetch_at, fetch_delay; /* not to ask a broker that is away all the time */
+
+        /* how it waits */
+        ShmbSleeper sleeper;
+        int64_t spin_ns; /* 0: never */
+        bool registered; /* process.registered */
+
+        union {
+                ShmbRingProducer producer;
+                ShmbRingConsumer consumer;
+        };
+};
+
+/* The lease is over or the region is not what it was; safe from any thread. */
+void shmb__region_end(struct shmb_region *r, int error);
+/* Of the object that the region writes, 0 if it writes none. */
+uint32_t shmb__region_epoch(const struct shmb_region *r);
+
+/*
+ * May @r do what @gate stands for, and is there nothing new? Return: 0, or what shmb__enter_slow()
+ * makes of it.
+ */
+int shmb__enter_slow(struct shmb_region *r, ShmbGate gate);
+
+static inline int shmb__enter(struct shmb_region *r, ShmbGate gate) {
+        /* relaxed, all: each is a hint to look closer, and nothing else is read through it */
+        if (shmb_unlikely(!r || shmb_load_relaxed(&r->gate) != gate ||
+                          shmb_load_relaxed(r->alive) != r->alive_as ||
+                          shmb_load_relaxed(r->news) != r->news_heard))
+                return shmb__enter_slow(r, gate);
+        return 0;
+}
