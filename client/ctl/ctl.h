@@ -38,6 +38,10 @@ typedef struct Ctl {
 
 typedef int (*CtlRun)(Ctl *ctl, int n_arguments, char **arguments);
 
+/*
+ * The commands. Each takes the words behind its name, as many as main.c's table says, and returns
+ * what the program exits with; failures were said on ctl->err.
+ */
 int command_list(Ctl *ctl, int n_arguments, char **arguments);
 int command_show(Ctl *ctl, int n_arguments, char **arguments);
 int command_who(Ctl *ctl, int n_arguments, char **arguments);
@@ -48,11 +52,21 @@ int command_gc(Ctl *ctl, int n_arguments, char **arguments);
 int command_push(Ctl *ctl, int n_arguments, char **arguments);
 int command_pop(Ctl *ctl, int n_arguments, char **arguments);
 
-/* Say one line on ctl->err, escaped. Return: CTL_FAILED. */
+/** ctl_fail() - say one line on ctl->err, escaped; returns CTL_FAILED */
 int ctl_fail(Ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Say one line on ctl->err, escaped, and where to read more. Return: CTL_USAGE. */
+
+/** ctl_usage() - say one line on ctl->err, escaped, and where to read more; returns CTL_USAGE */
 int ctl_usage(Ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Judge a result of the table functions: CTL_DONE for 0, else said on ctl->err. */
+
+/** ctl_printed() - judge what a table function returned: CTL_DONE, or said on ctl->err */
 int ctl_printed(Ctl *ctl, int r);
-/* table_new() whose failure is said on ctl->err. Return: CTL_DONE, CTL_FAILED or CTL_USAGE. */
+
+/**
+ * ctl_table_new() - table_new() in ctl's style
+ * @ctl:        style, and where to complain
+ * @shape:      of the rows
+ * @ret_table:  the table, owned by the caller
+ *
+ * Return: CTL_DONE, CTL_FAILED, or CTL_USAGE (--output names no column).
+ */
 int ctl_table_new(Ctl *ctl, const Shape *shape, Table **ret_table);

@@ -68,24 +68,61 @@ struct Style {
 };
 
 void cell_set_number(Cell *cell, uint64_t number);
+/* NULL and "" are absent. */
 void cell_set_text(Cell *cell, const char *text);
 
-/*
- * Make an empty table. Return: 0; -ENOENT where style->output names no column of @shape, and then
- * *reterr_name is the text from that name on and *reterr_n its length; -ENOMEM.
+/**
+ * table_new() - an empty table
+ * @shape:      what its rows are; outlives it
+ * @style:      how to print them; copied, but for `output`, which is not needed afterwards
+ * @ret_table:  the table, owned by the caller
+ * @reterr_name: on -ENOENT: @style's output from the name on that is no column
+ * @reterr_n:   on -ENOENT: how long that name is
+ *
+ * Return: 0; -ENOENT; -EINVAL (more than TABLE_COLUMNS_MAX columns); -ENOMEM.
  */
 int table_new(const Shape *shape, const Style *style, Table **ret_table,
               const char **reterr_name, size_t *reterr_n);
 Table *table_free(Table *table);
-/* Append one row; what the getters point to is copied. Return: 0 or -ENOMEM. */
+
+/**
+ * table_add() - append one row
+ * @table:      where to
+ * @row:        what the shape's getters take; all that they point to is copied
+ *
+ * Return: 0 or -ENOMEM.
+ */
 int table_add(Table *table, const void *row);
-/* Print to @out in the table's style. Return: 0 or a negative errno. */
+
+/**
+ * table_print() - print it in its style
+ * @table:      what
+ * @out:        where to
+ *
+ * Return: 0 or a negative errno. Whether @out took it is for its owner to ask (ferror(3)).
+ */
 int table_print(Table *table, FILE *out);
-/* Print @n_tables JSON tables as one document. Return: 0 or a negative errno. */
+
+/**
+ * table_print_document() - several JSON tables as one document, one member each
+ * @tables:     tables whose style is JSON
+ * @n_tables:   how many
+ * @out:        where to
+ *
+ * Return: as table_print().
+ */
 int table_print_document(Table *const *tables, size_t n_tables, FILE *out);
-/*
- * Print one row as `key value` lines under the headings of its sections, leaving out what is not
- * present. Return: 0 or a negative errno.
+
+/**
+ * table_print_sections() - one row as `key value` lines under the headings of its sections
+ * @shape:      what the row is
+ * @style:      how sizes are written
+ * @row:        the row
+ * @out:        where to
+ *
+ * What is not present is left out, and so is a section of which nothing is present.
+ *
+ * Return: as table_print().
  */
 int table_print_sections(const Shape *shape, const Style *style, const void *row, FILE *out);
 

@@ -7,6 +7,13 @@
 
 #include "client/ctl/talk.h"
 
-/* Add a row of shape_holder for each lease of region @name (NULL: of all). Return: CTL_DONE, or
- * CTL_FAILED, and why was said. */
+/**
+ * who_fill() - a row for each lease
+ * @ctl:        where to complain
+ * @talk:       whom to ask
+ * @name:       of one region, or NULL for all
+ * @table:      a table of shape_holder
+ *
+ * Return: CTL_DONE, or CTL_FAILED, and why was said.
+ */
 int who_fill(Ctl *ctl, Talk *talk, const char *name, Table *table);
