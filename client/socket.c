@@ -126,8 +126,8 @@ static int refuse_connect(const char *path, int error, ShmbSentence *sentence) {
         case ENOTDIR:
         case ENOTSOCK:
                 shmb__say(sentence,
-                          "%s: no broker listens there: start shmbrokerd, or name another socket "
-                          "by SHMBROKER_SOCKET", path);
+                          "%s: no broker listens there: start it (systemctl start shmbrokerd), or "
+                          "name another socket by SHMBROKER_SOCKET", path);
                 return -ECONNREFUSED;
         case EPROTOTYPE:
                 shmb__say(sentence, "%s: not the socket of a broker", path);
