@@ -15,8 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "client/ctl/socket.h"
 #include "client/ctl/talk.h"
+#include "client/socket.h"
 
 enum {
         /* One read(2) of a full pipe. */
@@ -29,7 +29,7 @@ typedef struct Move {
         Ctl *ctl;
         const char *name;
         uint32_t kind;
-        char path[SOCKET_PATH_MAX];
+        char path[SHMB__PATH_SIZE];
         struct shmb *broker;
         struct shmb_region *region;
         struct shmb_info info;

@@ -16,7 +16,8 @@ _shmbrokerctl_list() {
                 word=${word#+}
         fi
         mapfile -t COMPREPLY < <(compgen -P "$before" -W "$words" -- "${word^^}")
-        [[ $(type -t compopt) != builtin ]] || compopt -o nospace
+        # Perhaps another column follows. (Fails where no completion is going on: in a test.)
+        compopt -o nospace 2>/dev/null || true
 }
 
 _shmbrokerctl() {

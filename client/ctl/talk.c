@@ -9,17 +9,17 @@
  */
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "client/ctl/socket.h"
 #include "client/ctl/talk.h"
+#include "client/deadline.h"
+#include "client/socket.h"
+
+/* Beside broker.sock; it answers more. */
+#define SOCKET_ADMIN "admin.sock"
 
 enum {
         /*
@@ -33,70 +33,11 @@ enum {
 struct Talk {
         Ctl *ctl;
         int fd;
-        char path[SOCKET_PATH_MAX]; /* for messages */
+        char path[SHMB__PATH_SIZE];
         uint64_t id; /* of the last request */
         WireMessage reply;
-        /* aligned as the decoder likes it; one byte more than any message, to see a longer one */
-        _Alignas(8) uint8_t packet[SHMB_MESSAGE_MAX + 8];
+        _Alignas(8) uint8_t packet[SHMB_MESSAGE_MAX];
 };
-
-static uint64_t now_ms(void) {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
-/* A connected socket, or a negative errno. */
-static int connect_to(const char *path) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        /* A full backlog makes connect() wait: not longer than for a reply. */
-        struct timeval patience = { .tv_sec = TALK_PATIENCE_S };
-        int fd, r;
-
-        if (strlen(path) >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        strcpy(address.sun_path, path);
-
-        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -errno;
-
-        if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
-            connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-                r = -errno;
-                close(fd);
-                return r;
-        }
-        return fd;
-}
-
-/* What to do when nobody can be reached at @path. */
-static int complain_connect(Ctl *ctl, const char *path, int r) {
-        const char *start = "start it with `systemctl start shmbrokerd`, or name another broker's "
-                            "socket with --socket";
-
-        switch (r) {
-        case -ENOENT:
-                return ctl_fail(ctl, "%s: there is no broker: %s", path, start);
-        case -ECONNREFUSED:
-                return ctl_fail(ctl, "%s: the broker that made this socket is gone: %s", path,
-                                start);
-        case -EACCES:
-        case -EPERM:
-                return ctl_fail(ctl, "%s: you may not connect: ask for the group of the socket, "
-                                "or be root", path);
-        case -ENAMETOOLONG:
-                return ctl_fail(ctl, "%s: too long for a socket's path (107 bytes)", path);
-        case -EAGAIN:
-                return ctl_fail(ctl, "%s: the broker accepted no connection for %d s: see "
-                                "`systemctl status shmbrokerd`", path, TALK_PATIENCE_S);
-        case -EPROTOTYPE:
-                return ctl_fail(ctl, "%s: not a broker's socket", path);
-        default:
-                return ctl_fail(ctl, "%s: cannot connect: %s", path, strerror(-r));
-        }
-}
 
 /* The admin socket beside @path, or "" where @path is one or leaves no room. */
 static void path_of_admin(char *buffer, size_t size, const char *path) {
@@ -110,20 +51,23 @@ static void path_of_admin(char *buffer, size_t size, const char *path) {
         }
 }
 
-/* A connected socket, its path in talk->path; or a negative errno for @path itself. */
-static int connect_best(Talk *talk, const char *path) {
-        int fd;
+/* Connect to the admin socket if we may, else to the broker's own; the path goes to talk->path. */
+static int connect_best(Talk *talk, ShmbSentence *sentence) {
+        int64_t deadline = shmb__deadline(TALK_PATIENCE_S * SHMB__SECOND);
+        char path[SHMB__PATH_SIZE];
+        int r;
+
+        r = shmb__socket_path(talk->ctl->socket, path, sentence);
+        if (r < 0)
+                return r;
 
         path_of_admin(talk->path, sizeof(talk->path), path);
-        if (talk->path[0]) {
-                /* Whether we may is decided by the mode of the socket: trying is asking. */
-                fd = connect_to(talk->path);
-                if (fd >= 0)
-                        return fd;
-        }
+        /* Whether we may is decided by the mode of the socket: trying is asking. */
+        if (talk->path[0] && shmb__socket_connect(talk->path, deadline, &talk->fd, sentence) == 0)
+                return 0;
 
         strcpy(talk->path, path);
-        return connect_to(path);
+        return shmb__socket_connect(path, deadline, &talk->fd, sentence);
 }
 
 static int complain_reply(Talk *talk, const char *what) {
@@ -131,52 +75,40 @@ static int complain_reply(Talk *talk, const char *what) {
                         talk->path, what, PACKAGE_VERSION);
 }
 
-/* Receive one packet until @deadline_ms (CLOCK_MONOTONIC) into talk->packet. */
-static int receive(Talk *talk, uint64_t deadline_ms, size_t *ret_n_bytes) {
-        for (;;) {
-                struct pollfd pollfd = { .fd = talk->fd, .events = POLLIN };
-                uint64_t now = now_ms();
-                ssize_t n;
-
-                if (now >= deadline_ms)
-                        return ctl_fail(talk->ctl, "%s: the broker did not answer for %d s: see "
-                                        "`systemctl status shmbrokerd`", talk->path,
-                                        TALK_PATIENCE_S);
-                if (poll(&pollfd, 1, (int)(deadline_ms - now)) <= 0)
-                        continue;
-
-                /* Without room for control data the kernel drops descriptors: none is awaited. */
-                n = recv(talk->fd, talk->packet, sizeof(talk->packet), MSG_DONTWAIT | MSG_TRUNC);
-                if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                        continue;
-                if (n < 0 && errno != ECONNRESET)
-                        return ctl_fail(talk->ctl, "%s: cannot receive: %s", talk->path,
-                                        strerror(errno));
-                if (n <= 0)
-                        return ctl_fail(talk->ctl, "%s: the broker closed the connection: see "
-                                        "`journalctl -u shmbrokerd`", talk->path);
-                if ((size_t)n > SHMB_MESSAGE_MAX)
-                        return complain_reply(talk, "sent a message longer than any");
-
-                *ret_n_bytes = (size_t)n;
-                return CTL_DONE;
+/* A packet that was neither sent nor received. */
+static int complain_packet(Talk *talk, int r) {
+        switch (r) {
+        case -EBADMSG:
+                return complain_reply(talk, "sent a message longer than any");
+        case -ETIMEDOUT:
+                return ctl_fail(talk->ctl, "%s: the broker did not answer for %d s: see "
+                                "`systemctl status shmbrokerd`", talk->path, TALK_PATIENCE_S);
+        case -EPIPE:
+                return ctl_fail(talk->ctl, "%s: the broker closed the connection: see "
+                                "`journalctl -u shmbrokerd`", talk->path);
+        default:
+                return ctl_fail(talk->ctl, "%s: %s", talk->path, strerror(-r));
         }
 }
 
 /* Wait for the reply to the last request; news from the broker (id 0) are skipped. */
-static int await_reply(Talk *talk) {
-        uint64_t deadline_ms = now_ms() + TALK_PATIENCE_S * UINT64_C(1000);
-        size_t n_bytes;
+static int await_reply(Talk *talk, int64_t deadline) {
+        ShmbFds fds = {};
         int r;
 
         do {
-                r = receive(talk, deadline_ms, &n_bytes);
-                if (r != CTL_DONE)
-                        return r;
+                r = shmb__socket_receive(talk->fd, talk->packet, SHMB_MESSAGE_MAX, deadline, &fds);
+                if (r < 0)
+                        return complain_packet(talk, r);
+                /* None is awaited. */
+                shmb__fds_close(&fds);
 
-                r = wire_decode(talk->packet, n_bytes, &talk->reply);
+                r = wire_decode(talk->packet, (size_t)r, &talk->reply);
                 if (r < 0 && r != -EOPNOTSUPP)
                         return complain_reply(talk, "sent a malformed message");
+                /* Packets that are there are taken whatever the time: a babbler ends here. */
+                if (shmb__now() > deadline)
+                        return complain_packet(talk, -ETIMEDOUT);
         } while (talk->reply.id == 0);
 
         if (r < 0 || talk->reply.id != talk->id)
@@ -185,6 +117,7 @@ static int await_reply(Talk *talk) {
 }
 
 int talk_request(Talk *talk, WireMessage *request, WireType type, const WireMessage **ret_reply) {
+        int64_t deadline = shmb__deadline(TALK_PATIENCE_S * SHMB__SECOND);
         _Alignas(8) uint8_t packet[SHMB_MESSAGE_MAX];
         size_t n_bytes;
         int r;
@@ -194,10 +127,11 @@ int talk_request(Talk *talk, WireMessage *request, WireType type, const WireMess
         if (r < 0)
                 return ctl_usage(talk->ctl, "an argument is longer than the protocol allows");
 
-        if (send(talk->fd, packet, n_bytes, MSG_NOSIGNAL) < 0)
-                return ctl_fail(talk->ctl, "%s: cannot send: %s", talk->path, strerror(errno));
+        r = shmb__socket_send(talk->fd, packet, n_bytes, deadline);
+        if (r < 0)
+                return complain_packet(talk, r);
 
-        r = await_reply(talk);
+        r = await_reply(talk, deadline);
         if (r != CTL_DONE)
                 return r;
 
@@ -227,24 +161,22 @@ static int hello(Talk *talk) {
 }
 
 int talk_open(Ctl *ctl, Talk **ret_talk) {
-        char path[SOCKET_PATH_MAX];
+        ShmbSentence sentence = {};
         Talk *talk;
-        int r;
+        int r = 0;
 
         talk = calloc(1, sizeof(*talk));
         if (!talk)
                 return ctl_fail(ctl, "out of memory");
         talk->ctl = ctl;
+        talk->fd = ctl->connected;
 
-        if (ctl->connected >= 0) {
+        if (talk->fd >= 0)
                 strcpy(talk->path, "(connected)");
-                talk->fd = ctl->connected;
-        } else {
-                socket_path(ctl->socket, path, sizeof(path));
-                talk->fd = connect_best(talk, path);
-        }
+        else
+                r = connect_best(talk, &sentence);
 
-        r = talk->fd < 0 ? complain_connect(ctl, path, talk->fd) : hello(talk);
+        r = r < 0 ? ctl_fail(ctl, "%s", sentence.text) : hello(talk);
         if (r != CTL_DONE) {
                 talk_close(talk);
                 return r;
