@@ -28,7 +28,7 @@ int decl_set_new(uint64_t memory_bytes, DeclSet **ret_set) {
                 .connections_per_uid = DECL_CONNECTIONS_PER_UID,
                 .leases_per_uid = DECL_LEASES_PER_UID,
                 .bytes_per_uid = DECL_BYTES_PER_UID,
-                .bytes_total = memory_bytes / 2,
+                .bytes_total = memory_bytes ? memory_bytes / 2 : UINT64_MAX,
         };
 
         *ret_set = set;
@@ -180,8 +180,41 @@ static bool is_permanent(const Decl *decl) {
         return decl->lifetime != SHMB_LIFETIME_ON_DEMAND;
 }
 
+/* One thing that regions must fit. */
+typedef struct Room {
+        uint64_t n_bytes;
+        ShmbBacking backing; /* only regions of this backing use it; NONE = all do */
+        const char *what;    /* "limits.total.bytes is" */
+        const char *key;
+} Room;
+
 static uint64_t add_saturated(uint64_t a, uint64_t b) {
         return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static bool uses(const Decl *decl, const Room *room) {
+        return room->backing == SHMB_BACKING_NONE || decl->backing == room->backing;
+}
+
+/* Bytes of what exists from the start, and the largest of it. */
+static uint64_t sum_permanent(const DeclSet *set, const Room *room, const Decl **ret_largest) {
+        uint64_t sum = 0, most = 0;
+
+        for (size_t i = 0; i < set->n_decls; i++) {
+                const Decl *decl = set->decls[i];
+                uint64_t n_bytes = decl_size_bytes(decl);
+
+                if (!is_permanent(decl) || !uses(decl, room))
+                        continue;
+
+                sum = add_saturated(sum, n_bytes);
+                if (n_bytes > most) {
+                        most = n_bytes;
+                        *ret_largest = decl;
+                }
+        }
+
+        return sum;
 }
 
 /*
@@ -189,31 +222,20 @@ static uint64_t add_saturated(uint64_t a, uint64_t b) {
  * any other region must fit beside it once. That all of those are wanted at one time is a guess,
  * which the broker answers when it happens (quota), not here.
  */
-static void check_total(const DeclSet *set, uint64_t memory_bytes, DeclErrors *errors) {
-        bool by_memory = memory_bytes > 0 && memory_bytes < set->limits.bytes_total;
-        uint64_t limit = by_memory ? memory_bytes : set->limits.bytes_total, permanent = 0;
+static void check_room(const DeclSet *set, const Room *room, DeclErrors *errors) {
         char need[CONFIG_SIZE_TEXT_MAX], have[CONFIG_SIZE_TEXT_MAX], own[CONFIG_SIZE_TEXT_MAX];
-        const char *what = by_memory ? "the memory of this machine is" : "limits.total.bytes is";
         const Decl *largest = NULL;
+        uint64_t permanent;
 
-        config_format_size(have, limit);
+        config_format_size(have, room->n_bytes);
+        permanent = sum_permanent(set, room, &largest);
+        config_format_size(need, permanent);
 
-        for (size_t i = 0; i < set->n_decls; i++) {
-                const Decl *decl = set->decls[i];
-
-                if (!is_permanent(decl))
-                        continue;
-
-                permanent = add_saturated(permanent, decl_size_bytes(decl));
-                if (!largest || decl_size_bytes(decl) > decl_size_bytes(largest))
-                        largest = decl;
-        }
-
-        if (permanent > limit) {
-                decl_errors_add(errors, &largest->origin, "limits.total.bytes",
+        if (permanent > room->n_bytes) {
+                decl_errors_add(errors, &largest->origin, room->key,
                                 "static and persistent regions need %s together, and %s %s; the "
                                 "largest is %s with %s",
-                                config_format_size(need, permanent), what, have, largest->name,
+                                need, room->what, have, largest->name,
                                 config_format_size(own, decl_size_bytes(largest)));
                 return;
         }
@@ -221,18 +243,36 @@ static void check_total(const DeclSet *set, uint64_t memory_bytes, DeclErrors *e
         for (size_t i = 0; i < set->n_decls; i++) {
                 const Decl *decl = set->decls[i];
 
-                if (is_permanent(decl) || decl_size_bytes(decl) <= limit - permanent)
+                if (is_permanent(decl) || !uses(decl, room) ||
+                    decl_size_bytes(decl) <= room->n_bytes - permanent)
                         continue;
 
-                decl_errors_add(errors, &decl->origin, "limits.total.bytes",
+                decl_errors_add(errors, &decl->origin, room->key,
                                 "region %s needs %s and could never be attached: %s %s, and static "
                                 "and persistent regions take %s of it",
-                                decl->name, config_format_size(own, decl_size_bytes(decl)), what,
-                                have, config_format_size(need, permanent));
+                                decl->name, config_format_size(own, decl_size_bytes(decl)),
+                                room->what, have, need);
         }
 }
 
-int decl_set_validate(const DeclSet *set, uint64_t memory_bytes, DeclErrors *errors) {
+static void check_rooms(const DeclSet *set, const DeclMachine *machine, DeclErrors *errors) {
+        Room total = {set->limits.bytes_total, SHMB_BACKING_NONE, "limits.total.bytes is",
+                      "limits.total.bytes"};
+        Room memory = {machine->memory_bytes, SHMB_BACKING_NONE, "the memory of this machine is",
+                       "limits.total.bytes"};
+        Room shm = {machine->shm_bytes, SHMB_BACKING_POSIX, "the size of /dev/shm is", "backing"};
+
+        /* The smaller one says it all. */
+        if (machine->memory_bytes > 0 && machine->memory_bytes < set->limits.bytes_total)
+                check_room(set, &memory, errors);
+        else
+                check_room(set, &total, errors);
+
+        if (machine->shm_bytes > 0 && decl_errors_status(errors) == 0)
+                check_room(set, &shm, errors);
+}
+
+int decl_set_validate(const DeclSet *set, const DeclMachine *machine, DeclErrors *errors) {
         int r;
 
         r = check_posix_names(set, errors);
@@ -241,7 +281,7 @@ int decl_set_validate(const DeclSet *set, uint64_t memory_bytes, DeclErrors *err
 
         /* The sizes of a region that was refused mean nothing. */
         if (decl_errors_status(errors) == 0)
-                check_total(set, memory_bytes, errors);
+                check_rooms(set, machine, errors);
 
         return decl_errors_status(errors);
 }

@@ -26,6 +26,7 @@ typedef struct Decl Decl;
 typedef struct DeclAccess DeclAccess;
 typedef struct DeclLimits DeclLimits;
 typedef struct DeclLookup DeclLookup;
+typedef struct DeclMachine DeclMachine;
 typedef struct DeclRule DeclRule;
 typedef struct DeclSet DeclSet;
 
@@ -112,6 +113,12 @@ struct DeclSet {
         size_t n_files;
 };
 
+/* What there is to share out; 0 = not known, and not checked against. */
+struct DeclMachine {
+        uint64_t memory_bytes; /* of the machine */
+        uint64_t shm_bytes;    /* that /dev/shm may hold */
+};
+
 /* Who knows users and groups. Both return 0 with the number, DECL_E_UNKNOWN, or -errno. */
 struct DeclLookup {
         int (*user)(void *data, const char *name, uint32_t *ret_uid);
@@ -176,7 +183,7 @@ void decl_access_to_string(const Decl *decl, char *buffer, size_t size);
 /**
  * decl_set_new() - a set without regions, with the default limits
  * @memory_bytes:       memory of the machine; half of it is the limit of all regions (systemd does
- *                      the same for /dev/shm)
+ *                      the same for /dev/shm). 0 = not known, no limit
  * @ret_set:            the set
  *
  * Return: 0, or -ENOMEM.
@@ -211,16 +218,16 @@ int decl_set_resolve(DeclSet *set, const DeclLookup *lookup, DeclErrors *errors)
 /**
  * decl_set_validate() - what only all regions together can have wrong
  * @set:                set
- * @memory_bytes:       memory of the machine, 0 = not known
+ * @machine:            what they must fit
  * @errors:             what is wrong
  *
- * Two regions with one posix_name; and, if nothing else is wrong so far, regions that exist from
- * the start (static, persistent) which do not fit limits.total.bytes or the memory together; any
- * other that would not fit beside them.
+ * Two regions with one posix_name; and, if nothing else is wrong so far: regions that exist from
+ * the start (static, persistent) which do not fit limits.total.bytes, the memory, or (backing
+ * posix) /dev/shm together; any other that would not fit beside them.
  *
  * Return: 0; DECL_E_INVALID; -ENOMEM.
  */
-int decl_set_validate(const DeclSet *set, uint64_t memory_bytes, DeclErrors *errors);
+int decl_set_validate(const DeclSet *set, const DeclMachine *machine, DeclErrors *errors);
 
 /* For __attribute__((cleanup)). */
 void decl_freep(Decl **decl);

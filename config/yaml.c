@@ -23,7 +23,7 @@
 #include "config/value.h"
 
 struct DeclReader {
-        uint64_t memory_bytes;
+        DeclMachine machine;
         DeclSet *set;
         DeclErrors errors;
         ConfigTree *main;
@@ -43,7 +43,7 @@ typedef struct Top {
         const ConfigNode *version, *limits, *defaults, *regions, *templates;
 } Top;
 
-int decl_reader_new(uint64_t memory_bytes, DeclReader **ret_reader) {
+int decl_reader_new(const DeclMachine *machine, DeclReader **ret_reader) {
         __attribute__((cleanup(decl_reader_freep))) DeclReader *reader = NULL;
         int r;
 
@@ -51,8 +51,8 @@ int decl_reader_new(uint64_t memory_bytes, DeclReader **ret_reader) {
         if (!reader)
                 return -ENOMEM;
 
-        reader->memory_bytes = memory_bytes;
-        r = decl_set_new(memory_bytes, &reader->set);
+        reader->machine = *machine;
+        r = decl_set_new(machine->memory_bytes, &reader->set);
         if (r < 0)
                 return r;
 
@@ -392,7 +392,7 @@ int decl_reader_seal(DeclReader *reader, const DeclLookup *lookup, DeclSet **ret
         if (r < 0)
                 return r;
 
-        r = decl_set_validate(reader->set, reader->memory_bytes, &reader->errors);
+        r = decl_set_validate(reader->set, &reader->machine, &reader->errors);
         if (r < 0)
                 return r;
 

@@ -35,7 +35,7 @@ enum {
  *
  * Return: 0, or -ENOMEM.
  */
-int decl_reader_new(uint64_t memory_bytes, DeclReader **ret_reader);
+int decl_reader_new(const DeclMachine *machine, DeclReader **ret_reader);
 
 /** decl_reader_free() - NULL is fine. Return: NULL */
 DeclReader *decl_reader_free(DeclReader *reader);
