@@ -91,6 +91,8 @@ static const Command commands[] = {
           "all about one region: declaration, objects, counters, holders" },
         { "who", "[NAME]", 0, 1, OPTIONS_TABLE, command_who, "who holds a region, or any" },
         { "status", "", 0, 0, OPTIONS_SECTIONS, command_status, "how the broker is" },
+        { "check", "FILE...", 1, 4096, 0, command_check,
+          "check configuration files as the broker would; needs no broker" },
         { "reload", "", 0, 0, BIT(OPTION_JSON) | BIT(OPTION_PLAN), command_reload,
           "read the configuration again, all of it or nothing" },
         { "gc", "", 0, 0, BIT(OPTION_JSON) | BIT(OPTION_DRY_RUN), command_gc,
