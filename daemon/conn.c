@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Connections
+ *
+ * Life of a connection:
+ *
+ *     accepted --hello--> greeted --request, reply, request, ...--> hang-up, death or violation
+ *
+ * Who is there is what the kernel noted at connect(2); that each message comes from the same uid is
+ * checked message by message, since a socket can be handed on. Two things end the leases: the
+ * hang-up of the socket and the death of the process (pidfd), whichever is first: a forked child
+ * keeps the socket open, and a socket that is parked inside another one hangs up late.
+ *
+ * A reply is sent when nothing is unread in the socket, therefore it fits: no queue here, no memory
+ * that a client could fill. Who asks again without reading waits in EPOLLOUT (edge-triggered: the
+ * socket is writable all the time, what we wait for is that the peer reads), and is expelled when
+ * it does not read at all. An expelled connection that has descriptors in flight is kept, deaf, and
+ * stays on its uid's account until they have landed: else a hostile uid could pile them up one
+ * connection after the other, and the kernel would refuse the broker (ETOOMANYREFS) to serve
+ * anybody.
+ */
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/conn.h"
+#include "daemon/lapse.h"
+#include "daemon/log.h"
+#include "daemon/request.h"
+#include "daemon/sys/clock.h"
+#include "protocol/wire.h"
+
+/* Requests that a dead process had already sent: a detach among them makes its end a clean one. */
+#define CONN_LAST_WORDS_MAX 16
+
+static void conn_free(Conn *conn) {
+        Server *server = conn->server;
+
+        sd_event_source_disable_unref(conn->io);
+        sd_event_source_disable_unref(conn->death);
+        deadline_leave(&conn->deadline);
+        if (conn->fd >= 0)
+                fdpass_close(&server->guard, conn->fd);
+        peer_deinit(&conn->peer);
+        quota_charge_deinit(&conn->charge);
+
+        if (conn->previous)
+                conn->previous->next = conn->next;
+        else
+                server->conns = conn->next;
+        if (conn->next)
+                conn->next->previous = conn->previous;
+        server->n_conns--;
+        free(conn);
+        server_reserve_fds(server);
+}
+
+static bool conn_has_unread(Conn *conn) {
+        size_t n_unread = 0;
+
+        return fdpass_unread(conn->fd, &n_unread) == 0 && n_unread > 0;
+}
+
+void conn_end(Conn *conn, LeaseEnd how) {
+        lapse_client(conn->server, &conn->client, how);
+        conn_free(conn);
+}
+
+/* It broke the rules, or cannot be answered any more. */
+static void conn_expel(Conn *conn, const char *reason) {
+        LogEvent event = {
+                .priority = LOG_WARNING,
+                .message_id = SHMB_MESSAGE_CLIENT_EXPELLED_STR,
+                .uid = conn->peer.uid,
+                .fields = {
+                        { "CLIENT_UID", NULL, conn->peer.uid },
+                        { "CLIENT_PID", NULL, (uint64_t)conn->peer.pid },
+                        { "REASON", reason },
+                },
+        };
+
+        log_event(&event, "Closed the connection of process %d (%s) of uid %u: %s.",
+                  (int)conn->peer.pid, conn->peer.command, conn->peer.uid, reason);
+        lapse_client(conn->server, &conn->client, LEASE_END_DEATH);
+
+        if (!conn->sent_fds || !conn_has_unread(conn)) {
+                conn_free(conn);
+                return;
+        }
+        conn->condemned = true;
+        conn->client.connected = false;
+        deadline_set(&conn->deadline, DEADLINE_NEVER);
+        conn->death = sd_event_source_disable_unref(conn->death);
+        shutdown(conn->fd, SHUT_RDWR);
+        if (sd_event_source_set_io_events(conn->io, EPOLLOUT | EPOLLET) < 0)
+                conn_free(conn);
+}
+
+void conn_on_deadline(Conn *conn) {
+        if (!conn->greeted)
+                conn_expel(conn, "it did not say hello in time");
+        else if (conn->draining && conn_has_unread(conn))
+                conn_expel(conn, "it sends requests and does not read the replies");
+}
+
+PolicyIdentity conn_identity(Conn *conn, bool with_unit) {
+        if (with_unit && !conn->unit_asked) {
+                (void)peer_get_unit(&conn->peer, conn->client.unit);
+                conn->unit_asked = true;
+        }
+        return (PolicyIdentity){
+                .uid = conn->peer.uid,
+                .gids = conn->peer.gids,
+                .n_gids = conn->peer.n_gids,
+                .unit = conn->client.unit[0] ? conn->client.unit : NULL,
+                .admin = conn->admin,
+        };
+}
+
+bool conn_reply(Conn *conn, const WireMessage *message, const int *fds, size_t n_fds) {
+        Server *server = conn->server;
+        size_t n_bytes;
+        int r;
+
+        r = wire_encode(message, server->packet_out, sizeof(server->packet_out), &n_bytes);
+        if (r < 0) {
+                conn->fault = "the reply cannot be encoded";
+                return false;
+        }
+
+        r = fdpass_send(conn->fd, server->packet_out, n_bytes, fds, n_fds);
+        switch (r) {
+        case 0:
+                conn->sent_fds = n_fds > 0;
+                return true;
+        case FDPASS_E_CLOSED:
+                conn->fault = "it hung up before the reply";
+                break;
+        case FDPASS_E_IN_FLIGHT:
+                conn_refuse(conn, message->id, SHMB_STATUS_NO_MEMORY,
+                            "too many descriptors of the broker wait to be read by other clients; "
+                            "try again, and raise LimitNOFILE= of the broker if it stays so");
+                break;
+        default:
+                conn->fault = "the reply cannot be sent";
+        }
+        return false;
+}
+
+void conn_reply_ok(Conn *conn, uint64_t id) {
+        conn_reply(conn, &(WireMessage){ .type = WIRE_OK, .id = id }, NULL, 0);
+}
+
+void conn_refuse(Conn *conn, uint64_t id, ShmbStatus status, const char *format, ...) {
+        char sentence[SHMB_SENTENCE_MAX + 1];
+        WireMessage message = {
+                .type = WIRE_ERROR,
+                .id = id,
+                .error = { .status = status, .sentence = sentence },
+        };
+        va_list arguments;
+
+        va_start(arguments, format);
+        vsnprintf(sentence, sizeof(sentence), format, arguments);
+        va_end(arguments);
+        conn_reply(conn, &message, NULL, 0);
+}
+
+/* One packet that was received; sets conn->fault where the connection must go. */
+static void conn_handle(Conn *conn, const FdpassPacket *packet) {
+        WireMessage message;
+        int r;
+
+        if (packet->uid != conn->peer.uid) {
+                conn_refuse(conn, 0, SHMB_STATUS_PROTOCOL,
+                            "this connection was opened by uid %u and is used by uid %u; "
+                            "connect anew instead of handing connections on",
+                            conn->peer.uid, packet->uid);
+                conn->fault = "another user writes on it";
+                return;
+        }
+
+        r = wire_decode(conn->server->packet_in, packet->n_bytes, &message);
+        if (r == -EOPNOTSUPP) {
+                conn_refuse(conn, message.id, SHMB_STATUS_UNSUPPORTED,
+                            "this broker (version %s) does not know requests of type %u",
+                            PACKAGE_VERSION, message.type);
+                return;
+        }
+        if (r < 0) {
+                conn_refuse(conn, 0, SHMB_STATUS_PROTOCOL,
+                            "the packet of %zu bytes is no message of protocol %u.%u",
+                            packet->n_bytes, WIRE_VERSION_MAJOR, WIRE_VERSION_MINOR);
+                conn->fault = "it sent a malformed message";
+                return;
+        }
+        request_handle(conn, &message);
+}
+
+typedef enum ConnTurn {
+        CONN_TURN_SERVED,
+        CONN_TURN_NOTHING, /* nothing to read, or not yet */
+        CONN_TURN_OVER,    /* the connection was freed or condemned */
+} ConnTurn;
+
+static ConnTurn conn_wait_for_reader(Conn *conn) {
+        if (conn->draining)
+                return CONN_TURN_NOTHING;
+        conn->draining = true;
+        deadline_set(&conn->deadline, clock_boottime_ns() + CONN_DRAIN_NS);
+        /* Once: setting it is itself an edge, on which is looked again. */
+        if (sd_event_source_set_io_events(conn->io, EPOLLOUT | EPOLLET) < 0) {
+                conn_expel(conn, "its socket cannot be watched");
+                return CONN_TURN_OVER;
+        }
+        return CONN_TURN_NOTHING;
+}
+
+static void conn_stop_waiting(Conn *conn) {
+        if (!conn->draining)
+                return;
+        conn->draining = false;
+        deadline_set(&conn->deadline, DEADLINE_NEVER);
+        (void)sd_event_source_set_io_events(conn->io, EPOLLIN);
+}
+
+static const char *conn_fault_of_receive(int r) {
+        switch (r) {
+        case FDPASS_E_EMPTY:
+                return "it sent an empty message";
+        case FDPASS_E_TOO_LONG:
+                return "it sent a message that is too long";
+        case FDPASS_E_RIGHTS:
+                return "it sent file descriptors";
+        case FDPASS_E_NO_CREDENTIALS:
+                return "a message of it did not say who sent it";
+        }
+        return "receiving from it failed";
+}
+
+static ConnTurn conn_serve(Conn *conn) {
+        Server *server = conn->server;
+        FdpassPacket packet;
+        int r;
+
+        if (conn_has_unread(conn))
+                return conn_wait_for_reader(conn);
+        conn_stop_waiting(conn);
+
+        r = fdpass_receive(&server->guard, conn->fd, server->packet_in, sizeof(server->packet_in),
+                           &packet);
+        switch (r) {
+        case 0:
+                conn->fault = NULL;
+                conn_handle(conn, &packet);
+                if (!conn->fault)
+                        return CONN_TURN_SERVED;
+                conn_expel(conn, conn->fault);
+                return CONN_TURN_OVER;
+        case FDPASS_E_AGAIN:
+                return CONN_TURN_NOTHING;
+        case FDPASS_E_CLOSED:
+                conn_end(conn, LEASE_END_DEATH);
+                return CONN_TURN_OVER;
+        }
+        conn_expel(conn, conn_fault_of_receive(r));
+        return CONN_TURN_OVER;
+}
+
+static int conn_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Conn *conn = userdata;
+
+        if (conn->condemned) {
+                if (!conn_has_unread(conn))
+                        conn_free(conn);
+                return 0;
+        }
+        conn_serve(conn);
+        return 0;
+}
+
+/* The process is dead; what it said before counts, what a child says on its socket does not. */
+static int conn_on_death(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Conn *conn = userdata;
+        int i;
+
+        for (i = 0; i < CONN_LAST_WORDS_MAX; i++) {
+                switch (conn_serve(conn)) {
+                case CONN_TURN_OVER:
+                        return 0;
+                case CONN_TURN_SERVED:
+                        continue;
+                case CONN_TURN_NOTHING:
+                        break;
+                }
+                break;
+        }
+        conn_end(conn, LEASE_END_DEATH);
+        return 0;
+}
+
+static int conn_watch(Conn *conn) {
+        int r;
+
+        r = sd_event_add_io(conn->server->event, &conn->io, conn->fd, EPOLLIN, conn_on_io, conn);
+        if (r < 0 || conn->peer.pidfd < 0)
+                return r;
+        return sd_event_add_io(conn->server->event, &conn->death, conn->peer.pidfd, EPOLLIN,
+                               conn_on_death, conn);
+}
+
+static void conn_refuse_quota(Conn *conn, int code) {
+        char sentence[SHMB_SENTENCE_MAX + 1];
+
+        quota_format_refusal(&conn->server->quota, code, conn->peer.uid, QUOTA_CONNECTIONS, 1,
+                             sentence, sizeof(sentence));
+        conn_refuse(conn, 0, SHMB_STATUS_QUOTA, "%s", sentence);
+        conn->server->n_refused++;
+}
+
+/* Owns @fd in any case. */
+static int conn_new_consume_fd(Server *server, int fd, bool admin) {
+        uint64_t now_ns = clock_boottime_ns();
+        Conn *conn;
+        int r;
+
+        conn = calloc(1, sizeof(*conn));
+        if (!conn) {
+                fdpass_close(&server->guard, fd);
+                return -ENOMEM;
+        }
+        conn->server = server;
+        conn->fd = fd;
+        conn->admin = admin;
+        conn->peer = (Peer)PEER_NULL(conn->peer);
+        conn->next = server->conns;
+        if (server->conns)
+                server->conns->previous = conn;
+        server->conns = conn;
+        server->n_conns++;
+
+        r = fdpass_prepare(fd);
+        if (r >= 0)
+                r = peer_init_with_fd(&conn->peer, fd, now_ns);
+        if (r >= 0)
+                r = deadline_join(&server->deadlines, &conn->deadline, DEADLINE_CONNECTION);
+        if (r >= 0)
+                r = quota_charge(&server->quota, &conn->charge, conn->peer.uid,
+                                 QUOTA_CONNECTIONS, 1);
+        if (r > 0)
+                conn_refuse_quota(conn, r);
+        if (r == 0)
+                r = conn_watch(conn);
+        if (r != 0) {
+                conn_free(conn);
+                return r < 0 ? r : 0;
+        }
+
+        conn->client.uid = conn->peer.uid;
+        conn->client.pid = (uint32_t)conn->peer.pid;
+        conn->client.pid_started = conn->peer.started_ticks;
+        memcpy(conn->client.command, conn->peer.command, sizeof(conn->client.command));
+        conn->client.connected = true;
+        if (conn->peer.source != PEER_PIDFD_REAPED)
+                server->pidfd_source = peer_pidfd_to_string(conn->peer.source);
+        deadline_set(&conn->deadline, now_ns + CONN_HELLO_NS);
+        return 0;
+}
+
+/* Take the connection that cannot be served off the queue, so that the listener does not stay
+ * readable for ever; its client sees a hang-up and comes back. An administrator is let in. */
+static int conn_accept_from_reserve(Listener *listener) {
+        Server *server = listener->server;
+        int fd;
+
+        server_release_fds(server, listener->admin ? SERVER_RESERVE_FDS : 1);
+        fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd >= 0 && !listener->admin) {
+                fdpass_close(&server->guard, fd);
+                fd = -1;
+        }
+        server_reserve_fds(server);
+        return fd;
+}
+
+void conn_accept(Listener *listener) {
+        Server *server = listener->server;
+        int fd, r;
+
+        fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+                fd = conn_accept_from_reserve(listener);
+                log_event(&(LogEvent){ .priority = LOG_WARNING, .uid = server->uid },
+                          "All file descriptors are in use: %s a connection; raise LimitNOFILE=.",
+                          fd >= 0 ? "used the reserve for" : "turned away");
+        }
+        if (fd < 0)
+                return;
+
+        r = conn_new_consume_fd(server, fd, listener->admin);
+        if (r < 0)
+                log_event(&(LogEvent){ .priority = LOG_WARNING, .uid = server->uid },
+                          "Cannot serve a connection: %s.", strerror(-r));
+}

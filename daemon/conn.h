@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Connections
+ *
+ * One client's socket. Requests are answered one at a time and in order, one a turn of the loop, so
+ * that a client that asks a lot waits among the others. The next request is not read before the
+ * last reply was: so a reply always fits into the empty socket and none is ever kept back here, and
+ * at most one reply's descriptors are in flight, which the kernel charges to the broker.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/core/policy.h"
+#include "daemon/server.h"
+#include "daemon/sys/peer.h"
+#include "protocol/message.h"
+#include "protocol/status.h"
+
+/* A connection that says nothing has no business here; one that asks and does not listen
+ * neither. */
+#define CONN_HELLO_NS UINT64_C(10000000000)
+#define CONN_DRAIN_NS UINT64_C(10000000000)
+
+struct Conn {
+        Server *server;
+        Conn *next, *previous;
+        Peer peer;
+        LeaseClient client;
+        bool admin;
+        bool greeted;     /* hello was said */
+        bool unit_asked;  /* client.unit is what the service manager knows */
+        bool draining;    /* waits for its last reply to be read */
+        /* Nothing is served any more; kept until descriptors in flight are off the broker's
+         * account */
+        bool condemned;
+        bool sent_fds;    /* the last reply carried some */
+        const char *fault; /* why it must go, static; set while a request is handled */
+        int fd;           /* owned */
+        sd_event_source *io, *death;
+        Deadline deadline;
+        QuotaCharge charge;
+};
+
+/**
+ * conn_accept() - take one connection from a listener
+ * @listener:   readable listener
+ */
+void conn_accept(Listener *listener);
+
+/** conn_end() - end its leases, close it, free it */
+void conn_end(Conn *conn, LeaseEnd how);
+
+/** conn_on_deadline() - it did not say hello, or does not read */
+void conn_on_deadline(Conn *conn);
+
+/** conn_identity() - who asks, for policy; @with_unit costs a look-up the first time */
+PolicyIdentity conn_identity(Conn *conn, bool with_unit);
+
+/**
+ * conn_reply() - answer the request at hand
+ * @conn:       connection
+ * @message:    reply
+ * @fds:        descriptors to send along, borrowed
+ * @n_fds:      how many
+ *
+ * Return: true if the client will find the answer. False if not: whoever granted something in it
+ * takes it back; where the connection must go, it does so when the request at hand returns.
+ */
+bool conn_reply(Conn *conn, const WireMessage *message, const int *fds, size_t n_fds);
+
+/** conn_reply_ok() - WIRE_OK */
+void conn_reply_ok(Conn *conn, uint64_t id);
+
+/**
+ * conn_refuse() - answer with an error
+ * @conn:       connection
+ * @id:         of the request
+ * @status:     code
+ * @format:     one sentence: what, where, what to do
+ */
+void conn_refuse(Conn *conn, uint64_t id, ShmbStatus status, const char *format, ...)
+                __attribute__((format(printf, 4, 5)));

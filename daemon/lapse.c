@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Lapse
+ *
+ * Proof comes behind the end of a lease and may fail: the process is dead but its memory is not yet
+ * taken down, or a child of it still maps the object. Nothing is polled then. It is tried again
+ * when somebody wants the lane or seat, and what is still not proven then is replaced.
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/lapse.h"
+#include "daemon/ledger.h"
+#include "daemon/log.h"
+#include "daemon/objects.h"
+#include "daemon/sys/clock.h"
+
+void lapse_party(Server *server, Region *region, RegionParty *party) {
+        if (party->occupancy != SHMB_PARTY_UNPROVEN || region->state == SHMB_REGION_LOST ||
+            region->departed || !objects_prove(server, region, party))
+                return;
+        region_party_set_proven(region, party);
+        objects_publish(region, party);
+}
+
+static void lapse_say(const Lease *lease, const char *reason) {
+        const LeaseClient *client = lease->client;
+
+        log_event(&(LogEvent){
+                          .priority = LOG_NOTICE,
+                          .message_id = SHMB_MESSAGE_LEASE_DIED_STR,
+                          .uid = client->uid,
+                          .fields = {
+                                  { "REGION", lease->region->decl->name },
+                                  { "ROLE", shmb_role_to_string(lease->role) },
+                                  { "CLIENT_UID", NULL, client->uid },
+                                  { "CLIENT_PID", NULL, client->pid },
+                                  { "REASON", reason },
+                          },
+                  },
+                  "Process %u (%s) of uid %u held region \"%s\" (%s) and %s.", client->pid,
+                  client->command, client->uid, lease->region->decl->name,
+                  shmb_role_to_string(lease->role), reason);
+}
+
+/* The last lease of a region is over. */
+static void lapse_idle(Server *server, Region *region) {
+        if (region->departed) {
+                objects_remove(server, region, "it is no longer declared, and nobody holds it");
+                registry_remove(&server->registry, region);
+                return;
+        }
+        objects_unmap_control(region);
+}
+
+void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {
+        uint64_t id = lease->id;
+        LeaseEffects effects;
+
+        if (how == LEASE_END_DEATH && !server->silent)
+                lapse_say(lease, "ended without detaching");
+
+        lease_end(&server->registry, lease, how, clock_boottime_ns(), &effects);
+        if (server->silent)
+                return;
+        objects_publish(effects.region, effects.party);
+        ledger_lease_ended(server, id, how);
+        if (effects.prove)
+                lapse_party(server, effects.region, effects.party);
+        if (effects.idle)
+                lapse_idle(server, effects.region);
+}
+
+void lapse_client(Server *server, LeaseClient *client, LeaseEnd how) {
+        while (client->leases)
+                lapse_lease(server, client->leases, how);
+}
+
+static Absent *lapse_find_absent(Server *server, const LeaseClient *client) {
+        Absent *absent;
+
+        for (absent = server->absents; absent; absent = absent->next)
+                if (&absent->client == client)
+                        return absent;
+        return NULL;
+}
+
+void lapse_absent_free(Absent *absent) {
+        sd_event_source_disable_unref(absent->death);
+        if (absent->pidfd >= 0)
+                close(absent->pidfd);
+        if (absent->previous)
+                absent->previous->next = absent->next;
+        else
+                absent->server->absents = absent->next;
+        if (absent->next)
+                absent->next->previous = absent->previous;
+        free(absent);
+}
+
+void lapse_adopt(Server *server, Lease *lease, LeaseClient *client) {
+        Absent *absent = lapse_find_absent(server, lease->client);
+        int r;
+
+        lease_move(lease, client);
+        r = ledger_lease(server, lease);
+        if (r < 0)
+                log_plain(LOG_WARNING, "Cannot write down that lease %llu was resumed: %s.",
+                          (unsigned long long)lease->id, strerror(-r));
+        if (absent && !absent->client.leases)
+                lapse_absent_free(absent);
+}
+
+void lapse_on_linger(Server *server, Region *region) {
+        char reason[128];
+
+        snprintf(reason, sizeof(reason), "on_demand, and unused for %llu ms",
+                 (unsigned long long)(region->decl->linger_ns / 1000000));
+        objects_remove(server, region, reason);
+}
+
+void lapse_gc(Server *server, bool dry_run, void (*say)(void *userdata, const char *line),
+              void *userdata) {
+        char line[512];
+        Region *region;
+        size_t i, j;
+
+        for (i = 0; i < server->registry.n_regions; i++) {
+                region = server->registry.regions[i];
+                for (j = 0; j < region->n_parties && !dry_run; j++)
+                        lapse_party(server, region, &region->parties[j]);
+                if (region->n_leases > 0 || !region->objects)
+                        continue;
+                if (region->state == SHMB_REGION_LIVE &&
+                    region->decl->lifetime != SHMB_LIFETIME_ON_DEMAND)
+                        continue;
+                snprintf(line, sizeof(line), "remove %s: %s", region->decl->name,
+                         region->state == SHMB_REGION_LIVE ? "on_demand, and nobody holds it"
+                                                           : "lost, and nobody holds it");
+                if (!dry_run)
+                        objects_remove(server, region, "collected by an administrator");
+                say(userdata, line);
+        }
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Lapse
+ *
+ * What happens when something is over: a lease, a client, a linger. Here the effects that core
+ * decided are performed, in the order that peers rely on: first control says it, then the ledger,
+ * then proof.
+ */
+
+#include <stdbool.h>
+
+#include "daemon/core/lease.h"
+#include "daemon/server.h"
+
+/** lapse_lease() - end one lease and do what follows; the lease is freed */
+void lapse_lease(Server *server, Lease *lease, LeaseEnd how);
+
+/** lapse_client() - end every lease of a client */
+void lapse_client(Server *server, LeaseClient *client, LeaseEnd how);
+
+/** lapse_adopt() - a client of a predecessor is back: @lease is @client's from now on */
+void lapse_adopt(Server *server, Lease *lease, LeaseClient *client);
+
+/** lapse_absent_free() - forget a client that did not come back; it has no lease any more */
+void lapse_absent_free(Absent *absent);
+
+/** lapse_on_linger() - nobody came back to an on_demand region in time */
+void lapse_on_linger(Server *server, Region *region);
+
+/** lapse_party() - try once more to prove that nobody writes an UNPROVEN party's object */
+void lapse_party(Server *server, Region *region, RegionParty *party);
+
+/**
+ * lapse_gc() - everything that can go without waiting for its time
+ * @server:     server
+ * @dry_run:    only say it
+ * @say:        called for each thing that was, or would be, done
+ * @userdata:   of @say
+ */
+void lapse_gc(Server *server, bool dry_run, void (*say)(void *userdata, const char *line),
+              void *userdata);

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Ledger
+ *
+ * What is written down, in daemon/record.h, of the things in the registry. Additions are written
+ * before others can see them and fail the request that made them; removals behind, and a removal
+ * that cannot be written is harmless: the next broker finds nothing where the record says something
+ * was.
+ */
+
+#include "daemon/core/lease.h"
+#include "daemon/core/registry.h"
+#include "daemon/server.h"
+
+/** ledger_region() - it is about to have objects; 0 or -errno of record_append() */
+int ledger_region(Server *server, const Region *region, uint32_t uid);
+
+/** ledger_region_removed() - it has none any more */
+void ledger_region_removed(Server *server, const Region *region);
+
+/** ledger_object() - it is about to be published; 0 or -errno of record_append() */
+int ledger_object(Server *server, const Region *region, const RegionObject *object);
+
+/** ledger_object_removed() - the object of @epoch was unlinked */
+void ledger_object_removed(Server *server, const Region *region, const RegionObject *object,
+                           uint32_t epoch);
+
+/** ledger_lease() - it is about to be told to its client; 0 or -errno of record_append() */
+int ledger_lease(Server *server, const Lease *lease);
+
+/** ledger_lease_ended() - it is over */
+void ledger_lease_ended(Server *server, uint64_t lease, LeaseEnd how);
+
+/**
+ * ledger_begin() - a new record of all that is true now, in place of the one that is there
+ *
+ * Return: 0, or -errno of record_open() (the old one is as it was).
+ */
+int ledger_begin(Server *server);

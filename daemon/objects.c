@@ -1,0 +1,583 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Objects
+ *
+ * Order of making one: reserve and fill it without a name, write it down, give it its name. A
+ * broker that is killed in between leaves nothing that anybody can see, or something that its
+ * record names. Order of removing one: unlink, then write that down.
+ *
+ * The control object begins its life complete: state LIVE and every lane and seat VACANT are in the
+ * bytes that it is made of. So it need not be mapped before somebody holds the region, and a broker
+ * with many idle regions maps nothing.
+ */
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/ledger.h"
+#include "daemon/log.h"
+#include "daemon/objects.h"
+#include "daemon/sys/clock.h"
+#include "daemon/sys/probe.h"
+#include "daemon/sys/random.h"
+#include "memory/geometry.h"
+
+void objects_describe(const Server *server, const Region *region, const RegionObject *object,
+                      char name[static SHMB_KERNEL_NAME_MAX + 1], BackingObject *ret_object) {
+        const Decl *decl = region->decl;
+
+        if (object->kind == SHMB_OBJECT_DATA && decl->posix_name)
+                snprintf(name, SHMB_KERNEL_NAME_MAX + 1, "%s", decl->posix_name);
+        else
+                /* Cannot fail: SHMB_NAME_MAX is what leaves room for the rest. */
+                shmb_kernel_name(name, SHMB_KERNEL_NAME_MAX + 1, decl->name, region->tag,
+                                 object->kind, object->index, object->epoch);
+
+        *ret_object = (BackingObject){
+                .backing = decl->backing,
+                .name = name,
+                .dev = object->dev,
+                .ino = object->ino,
+                .uid = server->uid,
+                .size_bytes = object->size_bytes,
+                .fd = object->fd,
+        };
+}
+
+static void objects_fail_backing(Region *region, const char *name, int code,
+                                 const BackingFault *backing, ObjectsFault *fault) {
+        char clause[256];
+
+        backing_format_fault(code, backing, clause, sizeof(clause));
+        fault->status = code == BACKING_E_NO_MEMORY || code == BACKING_E_NO_INODES ||
+                                        code == -ENOMEM || code == -EMFILE || code == -ENFILE
+                                ? SHMB_STATUS_NO_MEMORY
+                                : SHMB_STATUS_INTERNAL;
+        snprintf(fault->sentence, sizeof(fault->sentence),
+                 "region \"%s\" (%s): object %s: %s", region->decl->name,
+                 shmb_backing_to_string(region->decl->backing), name, clause);
+
+        if (code != BACKING_E_SQUATTED)
+                return;
+        log_event(&(LogEvent){
+                          .priority = LOG_ERR,
+                          .message_id = SHMB_MESSAGE_NAME_SQUATTED_STR,
+                          .uid = LOG_UID_NONE,
+                          .fields = {
+                                  { "REGION", region->decl->name },
+                                  { "SHM_NAME", name },
+                                  { "OWNER_UID", NULL, backing->uid },
+                          },
+                  },
+                  "The name %s of region \"%s\" is taken by uid %u in %s; it was not touched: "
+                  "remove it, or declare another posix_name.",
+                  name, region->decl->name, backing->uid, BACKING_DIRECTORY);
+}
+
+static void objects_fail(ObjectsFault *fault, ShmbStatus status, const char *region,
+                         const char *what, int r) {
+        fault->status = status;
+        snprintf(fault->sentence, sizeof(fault->sentence), "region \"%s\": %s: %s", region, what,
+                 strerror(-r));
+}
+
+/* What an object is born with; returns how many bytes of @first are meant. */
+static size_t objects_fill_first(const Region *region, const RegionObject *object,
+                                 ShmbControl *first) {
+        const ShmbGeometry *geometry = &region->decl->geometry;
+        const uint32_t live = SHMB_REGION_LIVE;
+
+        memset(first, 0, sizeof(*first));
+        switch (object->kind) {
+        case SHMB_OBJECT_CONTROL:
+                /* A private draft of bytes: plain copies are enough. */
+                memcpy(&first->state, &live, sizeof(live));
+                memcpy(&first->generation, &region->generation, sizeof(region->generation));
+                shmb_header_init(&first->header, geometry, object->kind, object->index,
+                                 object->epoch, region->tag, region->generation);
+                return sizeof(*first);
+        case SHMB_OBJECT_LANE:
+        case SHMB_OBJECT_SEAT:
+        case SHMB_OBJECT_GROUP:
+                shmb_header_init(&first->header, geometry, object->kind, object->index,
+                                 object->epoch, region->tag, region->generation);
+                return sizeof(first->header);
+        case SHMB_OBJECT_DATA:
+        case SHMB_OBJECT_NONE:
+        case _SHMB_OBJECT_N:
+                break;
+        }
+        return 0;
+}
+
+/* Whole, written down, not yet to be found. Fills in dev and ino of @object on success. */
+static int objects_draft(Server *server, Region *region, RegionObject *object,
+                         BackingDraft *ret_draft, ObjectsFault *fault) {
+        char name[SHMB_KERNEL_NAME_MAX + 1];
+        BackingObject described;
+        BackingFault backing = {};
+        BackingParams params;
+        ShmbControl first;
+        int r;
+
+        objects_describe(server, region, object, name, &described);
+        params = (BackingParams){
+                .backing = region->decl->backing,
+                .name = name,
+                .size_bytes = object->size_bytes,
+                .header = &first,
+                .n_header = objects_fill_first(region, object, &first),
+        };
+        r = backing_create(&server->shm, &params, ret_draft, &backing);
+        if (r) {
+                objects_fail_backing(region, name, r, &backing, fault);
+                return OBJECTS_E_FAILED;
+        }
+
+        object->dev = ret_draft->object.dev;
+        object->ino = ret_draft->object.ino;
+        r = ledger_object(server, region, object);
+        if (r < 0) {
+                backing_discard(ret_draft);
+                object->dev = object->ino = 0;
+                objects_fail(fault, SHMB_STATUS_NO_MEMORY, region->decl->name,
+                             "cannot be written down in the runtime directory", r);
+                return OBJECTS_E_FAILED;
+        }
+        return 0;
+}
+
+static int objects_publish_draft(Server *server, Region *region, RegionObject *object,
+                                 BackingDraft *draft, ObjectsFault *fault) {
+        char name[SHMB_KERNEL_NAME_MAX + 1];
+        BackingObject described, published;
+        BackingFault backing = {};
+        int r;
+
+        objects_describe(server, region, object, name, &described);
+        draft->object.name = name;
+        r = backing_publish(&server->shm, draft, &published, &backing);
+        if (r) {
+                backing_discard(draft);
+                objects_fail_backing(region, name, r, &backing, fault);
+                object->dev = object->ino = 0;
+                return OBJECTS_E_FAILED;
+        }
+        object->fd = published.fd;
+        return 0;
+}
+
+static void objects_discard_drafts(Region *region) {
+        size_t i;
+
+        if (!region->body || !region->body->drafts)
+                return;
+        for (i = 0; i < region->n_objects; i++)
+                backing_discard(&region->body->drafts[i]);
+        free(region->body->drafts);
+        region->body->drafts = NULL;
+}
+
+static RegionBody *objects_body_free(RegionBody *body) {
+        if (!body)
+                return NULL;
+        control_deinit(&body->control);
+        quota_charge_deinit(&body->charge);
+        free(body);
+        return NULL;
+}
+
+/* A region with a body and an object table, and no objects yet. */
+static int objects_begin(Server *server, Region *region, uint32_t uid, ObjectsFault *fault) {
+        const char *name = region->decl->name;
+        uint64_t tag;
+        int r;
+
+        r = random_u64(&tag);
+        if (r < 0) {
+                objects_fail(fault, SHMB_STATUS_INTERNAL, name, "no random numbers", r);
+                return OBJECTS_E_FAILED;
+        }
+        region->body = calloc(1, sizeof(*region->body));
+        r = region->body ? region_begin(region, tag, 0) : -ENOMEM;
+        if (r < 0) {
+                objects_fail(fault, SHMB_STATUS_NO_MEMORY, name, "the broker has no memory", r);
+                return OBJECTS_E_FAILED;
+        }
+
+        region->body->uid = uid;
+        r = quota_charge(&server->quota, &region->body->charge, uid, QUOTA_BYTES,
+                         region_size_bytes(region));
+        if (r > 0) {
+                fault->status = SHMB_STATUS_QUOTA;
+                quota_format_refusal(&server->quota, r, uid, QUOTA_BYTES,
+                                     region_size_bytes(region), fault->sentence,
+                                     sizeof(fault->sentence));
+                return OBJECTS_E_FAILED;
+        }
+        if (r == 0)
+                r = ledger_region(server, region, uid);
+        if (r < 0) {
+                objects_fail(fault, SHMB_STATUS_NO_MEMORY, name,
+                             "cannot be written down in the runtime directory", r);
+                return OBJECTS_E_FAILED;
+        }
+        return 0;
+}
+
+static void objects_say_created(const Region *region) {
+        log_event(&(LogEvent){
+                          .priority = LOG_INFO,
+                          .message_id = SHMB_MESSAGE_REGION_CREATED_STR,
+                          .uid = LOG_UID_NONE,
+                          .fields = {
+                                  { "REGION", region->decl->name },
+                                  { "KIND", shmb_kind_to_string(region->decl->geometry.kind) },
+                                  { "BACKING", shmb_backing_to_string(region->decl->backing) },
+                                  { "SIZE", NULL, region_size_bytes(region) },
+                          },
+                  },
+                  "Created region \"%s\": %s, %s, %llu bytes.", region->decl->name,
+                  shmb_kind_to_string(region->decl->geometry.kind),
+                  shmb_backing_to_string(region->decl->backing),
+                  (unsigned long long)region_size_bytes(region));
+}
+
+static int objects_draft_all(Server *server, Region *region, ObjectsFault *fault) {
+        BackingDraft *drafts;
+        size_t i;
+        int r = 0;
+
+        drafts = calloc(region->n_objects, sizeof(*drafts));
+        if (!drafts) {
+                objects_fail(fault, SHMB_STATUS_NO_MEMORY, region->decl->name,
+                             "the broker has no memory", -ENOMEM);
+                return OBJECTS_E_FAILED;
+        }
+        for (i = 0; i < region->n_objects; i++)
+                drafts[i] = (BackingDraft)BACKING_DRAFT_NULL(drafts[i]);
+        region->body->drafts = drafts;
+        for (i = 0; r == 0 && i < region->n_objects; i++)
+                r = objects_draft(server, region, &region->objects[i], &drafts[i], fault);
+        return r;
+}
+
+static int objects_give_up(Server *server, Region *region, const ObjectsFault *fault) {
+        objects_remove(server, region, NULL);
+        region_set_reason(region, fault->sentence);
+        return OBJECTS_E_FAILED;
+}
+
+int objects_prepare(Server *server, Region *region, uint32_t uid, ObjectsFault *fault) {
+        int r;
+
+        assert(!region->body && !region->objects);
+
+        r = objects_begin(server, region, uid, fault);
+        if (r == 0)
+                r = objects_draft_all(server, region, fault);
+        return r ? objects_give_up(server, region, fault) : 0;
+}
+
+int objects_commit(Server *server, Region *region, ObjectsFault *fault) {
+        size_t i;
+        int r = 0;
+
+        for (i = 0; r == 0 && i < region->n_objects; i++)
+                r = objects_publish_draft(server, region, &region->objects[i],
+                                          &region->body->drafts[i], fault);
+        if (r)
+                return objects_give_up(server, region, fault);
+
+        objects_discard_drafts(region);
+        region_go_live(region, clock_boottime_ns());
+        objects_say_created(region);
+        return 0;
+}
+
+int objects_create(Server *server, Region *region, uint32_t uid, ObjectsFault *fault) {
+        int r;
+
+        r = objects_prepare(server, region, uid, fault);
+        return r ? r : objects_commit(server, region, fault);
+}
+
+static void objects_unlink_one(Server *server, Region *region, RegionObject *object) {
+        char name[SHMB_KERNEL_NAME_MAX + 1];
+        BackingObject described;
+        BackingFault backing = {};
+        char clause[256];
+        int r;
+
+        if (object->ino == 0)
+                return;
+        objects_describe(server, region, object, name, &described);
+        r = backing_unlink(&server->shm, &described, &backing);
+        if (r && r != BACKING_E_GONE) {
+                backing_format_fault(r, &backing, clause, sizeof(clause));
+                log_plain(LOG_WARNING, "Left %s/%s of region \"%s\" alone: %s.",
+                          BACKING_DIRECTORY, name, region->decl->name, clause);
+        }
+        if (r >= 0)
+                ledger_object_removed(server, region, object, object->epoch);
+        object->dev = object->ino = 0;
+        object->fd = described.fd;
+}
+
+/* What has no name yet is only dropped. */
+static void objects_unpublished(Server *server, Region *region) {
+        RegionObject *object;
+        size_t i;
+
+        if (!region->body || !region->body->drafts)
+                return;
+        for (i = 0; i < region->n_objects; i++) {
+                object = &region->objects[i];
+                if (object->ino == 0 || region->body->drafts[i].fd < 0)
+                        continue;
+                ledger_object_removed(server, region, object, object->epoch);
+                object->dev = object->ino = 0;
+        }
+        objects_discard_drafts(region);
+}
+
+void objects_unlink(Server *server, Region *region) {
+        size_t i;
+
+        for (i = 0; i < region->n_objects; i++)
+                objects_unlink_one(server, region, &region->objects[i]);
+        /* A departed region was unlinked when it departed. */
+        if (region->n_objects > 0 && !region->departed)
+                ledger_region_removed(server, region);
+}
+
+void objects_remove(Server *server, Region *region, const char *reason) {
+        bool departed = region->departed;
+
+        objects_unpublished(server, region);
+        objects_unlink(server, region);
+        region->body = objects_body_free(region->body);
+        region_retire(region);
+        if (!reason)
+                return;
+
+        server->registry.n_reaped += !departed;
+        log_event(&(LogEvent){
+                          .priority = LOG_INFO,
+                          .message_id = SHMB_MESSAGE_REGION_REAPED_STR,
+                          .uid = LOG_UID_NONE,
+                          .fields = {
+                                  { "REGION", region->decl->name },
+                                  { "REASON", reason },
+                          },
+                  },
+                  "Removed region \"%s\": %s.", region->decl->name, reason);
+}
+
+void objects_forget(Region *region) {
+        size_t i;
+
+        for (i = 0; i < region->n_objects; i++)
+                if (region->objects[i].fd >= 0)
+                        close(region->objects[i].fd);
+        region->body = objects_body_free(region->body);
+        region_retire(region);
+}
+
+void objects_lose(Region *region, const char *reason) {
+        if (region->state == SHMB_REGION_LOST || region->departed)
+                return;
+
+        region_lose(region);
+        region_set_reason(region, reason);
+        objects_publish_state(region);
+        log_event(&(LogEvent){
+                          .priority = LOG_ERR,
+                          .message_id = SHMB_MESSAGE_REGION_LOST_STR,
+                          .uid = LOG_UID_NONE,
+                          .fields = {
+                                  { "REGION", region->decl->name },
+                                  { "REASON", reason },
+                          },
+                  },
+                  "Region \"%s\" is lost: %s. Who holds it keeps what is mapped; it is made anew "
+                  "when nobody holds it any more.",
+                  region->decl->name, reason);
+}
+
+int objects_open(Server *server, Region *region, RegionObject *object, bool writable,
+                 int *ret_fd, ObjectsFault *fault) {
+        char name[SHMB_KERNEL_NAME_MAX + 1], clause[256];
+        BackingObject described;
+        BackingFault backing = {};
+        int r;
+
+        objects_describe(server, region, object, name, &described);
+        r = backing_open(&server->shm, &described, writable, ret_fd, &backing);
+        if (r == 0)
+                return 0;
+
+        objects_fail_backing(region, name, r, &backing, fault);
+        if (r < 0)
+                return OBJECTS_E_FAILED;
+
+        fault->status = SHMB_STATUS_LOST;
+        backing_format_fault(r, &backing, clause, sizeof(clause));
+        objects_lose(region, fault->sentence);
+        return OBJECTS_E_LOST;
+}
+
+int objects_map_control(Server *server, Region *region, ObjectsFault *fault) {
+        const ShmbGeometry *geometry = &region->decl->geometry;
+        bool raw = geometry->kind == SHMB_KIND_RAW;
+        int fd = -1, r;
+
+        if (region->body->control.memory)
+                return 0;
+        r = objects_open(server, region, &region->objects[0], true, &fd, fault);
+        if (r)
+                return r;
+
+        r = control_init_with_fd(&region->body->control, fd, region->objects[0].size_bytes,
+                                 raw ? 0 : geometry->n_lanes, raw ? 0 : geometry->n_seats);
+        close(fd);
+        if (r < 0) {
+                objects_fail(fault, SHMB_STATUS_NO_MEMORY, region->decl->name,
+                             "its control object cannot be mapped", r);
+                return OBJECTS_E_FAILED;
+        }
+        return 0;
+}
+
+void objects_unmap_control(Region *region) {
+        if (region->body)
+                control_deinit(&region->body->control);
+}
+
+bool objects_prove(Server *server, Region *region, RegionParty *party) {
+        ObjectsFault fault;
+        int fd = -1, r;
+
+        if (objects_open(server, region, region_party_object(region, party), false, &fd, &fault))
+                return false;
+        r = probe_writers(fd);
+        close(fd);
+        return r == 1;
+}
+
+/* Everything behind the header. What cannot be read any more was cut off by who could write it, and
+ * is left blank: the next holder finds out and asks for more. */
+static void objects_copy(int from, int to, uint64_t size_bytes) {
+        uint8_t bytes[4096];
+        uint64_t at = sizeof(ShmbHeader);
+        size_t n;
+
+        while (at < size_bytes) {
+                n = size_bytes - at < sizeof(bytes) ? size_bytes - at : sizeof(bytes);
+                if (backing_read(from, at, bytes, n) != 0 ||
+                    pwrite(to, bytes, n, (off_t)at) != (ssize_t)n)
+                        return;
+                at += n;
+        }
+}
+
+static void objects_say_replaced(const Region *region, const char *name, uint32_t epoch,
+                                 const char *reason) {
+        log_event(&(LogEvent){
+                          .priority = LOG_NOTICE,
+                          .message_id = SHMB_MESSAGE_OBJECT_REPLACED_STR,
+                          .uid = LOG_UID_NONE,
+                          .fields = {
+                                  { "REGION", region->decl->name },
+                                  { "OBJECT", name },
+                                  { "EPOCH", NULL, epoch },
+                          },
+                  },
+                  "Replaced object %s of region \"%s\" (epoch %u): %s.", name, region->decl->name,
+                  epoch, reason);
+}
+
+int objects_replace(Server *server, Region *region, RegionParty *party, bool keep,
+                    const char *reason, ObjectsFault *fault) {
+        RegionObject *object = region_party_object(region, party);
+        RegionObject old = *object, next = *object;
+        BackingDraft draft = BACKING_DRAFT_NULL(draft);
+        char name[SHMB_KERNEL_NAME_MAX + 1];
+        BackingObject described;
+        int old_fd = -1, r;
+
+        next.epoch++;
+        next.fd = -1;
+        if (keep) {
+                r = objects_open(server, region, object, false, &old_fd, fault);
+                if (r)
+                        return r;
+        }
+        r = objects_draft(server, region, &next, &draft, fault);
+        if (r) {
+                if (old_fd >= 0)
+                        close(old_fd);
+                return r;
+        }
+
+        region_party_renew(region, party);
+        *object = next;
+        objects_publish(region, party);
+        if (old_fd >= 0) {
+                objects_copy(old_fd, draft.fd, next.size_bytes);
+                close(old_fd);
+        }
+        r = objects_publish_draft(server, region, object, &draft, fault);
+        objects_unlink_one(server, region, &old);
+        if (r) {
+                objects_lose(region, fault->sentence);
+                fault->status = SHMB_STATUS_LOST;
+                return OBJECTS_E_LOST;
+        }
+
+        objects_describe(server, region, object, name, &described);
+        objects_say_replaced(region, name, object->epoch, reason);
+        return 0;
+}
+
+static void objects_set_party(Region *region, const RegionParty *party) {
+        const RegionObject *object = region_party_object(region, party);
+        ControlParty entry = {
+                .epoch = object->epoch,
+                .occupancy = party->occupancy,
+                .lease = party->lease ? party->lease->id : 0,
+                .n_deaths = party->n_deaths,
+                .n_detaches = party->n_detaches,
+        };
+
+        control_set_party(&region->body->control, object->kind, object->index, &entry);
+}
+
+void objects_publish(Region *region, const RegionParty *party) {
+        if (!party || !region->body || !region->body->control.memory)
+                return;
+        objects_set_party(region, party);
+        control_announce(&region->body->control);
+}
+
+void objects_publish_all(Region *region) {
+        size_t i;
+
+        if (!region->body || !region->body->control.memory)
+                return;
+        for (i = 0; i < region->n_parties; i++)
+                objects_set_party(region, &region->parties[i]);
+        objects_publish_state(region);
+}
+
+void objects_publish_state(Region *region) {
+        if (!region->body || !region->body->control.memory)
+                return;
+        control_set_state(&region->body->control, region->state, region->generation);
+        control_announce(&region->body->control);
+}

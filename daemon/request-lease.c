@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Leases of a Connection
+ *
+ * A client speaks of its own leases only: a number that is not its own is answered as one that does
+ * not exist. What a predecessor gave is taken up again with the uuid that it was given to, from the
+ * same uid, once.
+ */
+
+#include <string.h>
+
+#include "daemon/lapse.h"
+#include "daemon/ledger.h"
+#include "daemon/request.h"
+
+Lease *request_lease(Conn *conn, uint64_t id, uint64_t lease_id) {
+        Lease *lease = lease_find(&conn->server->registry, lease_id);
+
+        if (lease && lease->client == &conn->client)
+                return lease;
+        conn_refuse(conn, id, SHMB_STATUS_NO_LEASE, "this client holds no lease %llu",
+                    (unsigned long long)lease_id);
+        return NULL;
+}
+
+void request_detach(Conn *conn, const WireMessage *message) {
+        Lease *lease = request_lease(conn, message->id, message->detach.lease);
+
+        if (!lease)
+                return;
+        lapse_lease(conn->server, lease, LEASE_END_DETACH);
+        conn_reply_ok(conn, message->id);
+}
+
+static WireVerdict resume_judge(Conn *conn, const WireResume *resume, Lease **ret_lease) {
+        Lease *lease = lease_find(&conn->server->registry, resume->lease);
+        const RegionObject *object;
+
+        if (!lease || lease->client->uid != conn->client.uid ||
+            memcmp(lease->client->uuid, conn->client.uuid, SHMB_UUID_SIZE) != 0)
+                return WIRE_VERDICT_FENCED;
+        if (lease->client != &conn->client && lease->client->connected)
+                return WIRE_VERDICT_FENCED;
+        if (lease->region->generation != resume->generation)
+                return WIRE_VERDICT_REPLACED;
+        if (lease->party) {
+                object = region_party_object(lease->region, lease->party);
+                if (object->epoch != resume->epoch)
+                        return WIRE_VERDICT_FENCED;
+        }
+        *ret_lease = lease;
+        return WIRE_VERDICT_SAME;
+}
+
+void request_resume(Conn *conn, const WireMessage *message) {
+        WireMessage reply = { .type = WIRE_RESUMED, .id = message->id };
+        Lease *lease = NULL;
+
+        reply.resumed.verdict = resume_judge(conn, &message->resume, &lease);
+        if (lease && lease->client != &conn->client)
+                lapse_adopt(conn->server, lease, &conn->client);
+        conn_reply(conn, &reply, NULL, 0);
+}
