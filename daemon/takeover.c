@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Takeover
+ *
+ * Three passes. Objects: each region of the record is held against the declarations and against
+ * what is there, and goes on or is removed. Leases: the holder is the process of the recorded
+ * number that was born at the recorded time; if it lives, its lease does, without a connection
+ * until it comes back. The rest: a lane or seat whose holder is gone is one more death, and needs
+ * the proof like any other.
+ *
+ * Counts of deaths and detaches go on from the control object, which only a broker ever wrote:
+ * peers compare them with what they saw last.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "daemon/lapse.h"
+#include "daemon/ledger.h"
+#include "daemon/log.h"
+#include "daemon/objects.h"
+#include "daemon/sys/clock.h"
+#include "daemon/sys/peer.h"
+#include "daemon/takeover-fold.h"
+#include "daemon/takeover.h"
+#include "memory/layout.h"
+
+typedef struct TakeoverCounts {
+        size_t n_adopted, n_removed, n_leases;
+} TakeoverCounts;
+
+static BackingObject takeover_describe(const RecordObject *object) {
+        return (BackingObject){
+                .backing = object->backing,
+                .name = object->name,
+                .dev = object->dev,
+                .ino = object->ino,
+                .uid = object->uid,
+                .size_bytes = object->size_bytes,
+                .fd = -1,
+        };
+}
+
+static bool takeover_is_there(Server *server, const RecordObject *object) {
+        BackingObject described = takeover_describe(object);
+        BackingFault fault;
+
+        return object->uid == server->uid &&
+               backing_check(&server->shm, &described, &fault) == 0;
+}
+
+/* Nobody can reach a memfd of a dead broker; a name is only unlinked with its inode behind it. */
+static void takeover_unlink(Server *server, const RecordObject *object, TakeoverCounts *counts) {
+        BackingObject described = takeover_describe(object);
+        BackingFault fault = {};
+        char clause[256];
+        int r;
+
+        if (object->backing != SHMB_BACKING_POSIX)
+                return;
+        r = backing_unlink(&server->shm, &described, &fault);
+        counts->n_removed += r == 0;
+        if (r == 0 || r == BACKING_E_GONE)
+                return;
+        backing_format_fault(r, &fault, clause, sizeof(clause));
+        log_plain(LOG_WARNING, "Left %s/%s alone, which a broker before this one made: %s.",
+                  BACKING_DIRECTORY, object->name, clause);
+}
+
+/* The newest epoch of the object that is there. */
+static const RecordObject *takeover_pick(Server *server, const FoldRegion *fold,
+                                         ShmbObjectKind kind, uint32_t index) {
+        const RecordObject *object, *best = NULL;
+        size_t i;
+
+        for (i = 0; i < fold->n_objects; i++) {
+                object = fold->objects[i];
+                if (object->kind == kind && object->index == index &&
+                    (!best || object->epoch > best->epoch) && takeover_is_there(server, object))
+                        best = object;
+        }
+        return best;
+}
+
+static bool takeover_same_shape(const Decl *decl, const RecordRegion *record) {
+        /* Const is cast away for the type of the fields only; nothing writes through it. */
+        Decl recorded = {
+                .name = (char *)record->name,
+                .type = record->type[0] ? (char *)record->type : NULL,
+                .posix_name = record->posix_name[0] ? (char *)record->posix_name : NULL,
+                .geometry = record->geometry,
+                .backing = record->backing,
+        };
+
+        return decl_same_shape(decl, &recorded);
+}
+
+/* Set the table of @region to what is there. Return: false if something is missing. */
+static bool takeover_match(Server *server, const FoldRegion *fold, Region *region) {
+        const RecordObject *found;
+        RegionObject *object;
+        size_t i;
+
+        for (i = 0; i < region->n_objects; i++) {
+                object = &region->objects[i];
+                found = takeover_pick(server, fold, object->kind, object->index);
+                if (!found || found->size_bytes != object->size_bytes)
+                        return false;
+                object->epoch = found->epoch;
+                object->dev = found->dev;
+                object->ino = found->ino;
+        }
+        return true;
+}
+
+/* Return: the region, LIVE on its old objects, or NULL. */
+static Region *takeover_region(Server *server, const Decl *decl, const FoldRegion *fold) {
+        const RecordRegion *record = fold->region;
+        Region *region = NULL;
+        Decl *copy;
+
+        if (!decl || decl->backing != SHMB_BACKING_POSIX || !takeover_same_shape(decl, record) ||
+            registry_find(&server->registry, decl->name))
+                return NULL;
+        copy = decl_dup(decl);
+        if (!copy || registry_add(&server->registry, copy, &region)) {
+                decl_free(copy);
+                return NULL;
+        }
+
+        region->body = calloc(1, sizeof(*region->body));
+        if (!region->body || region_begin(region, record->tag, record->generation) < 0 ||
+            !takeover_match(server, fold, region)) {
+                objects_forget(region);
+                registry_remove(&server->registry, region);
+                return NULL;
+        }
+
+        region->body->adopted = true;
+        region->body->uid = record->uid;
+        /* Over a limit that is lower now: it exists, and is on nobody's account. */
+        (void)quota_charge(&server->quota, &region->body->charge, record->uid, QUOTA_BYTES,
+                           region_size_bytes(region));
+        region_go_live(region, clock_boottime_ns());
+        return region;
+}
+
+/* Who still holds what is removed here hears of it by its control object. */
+static void takeover_tell(Server *server, const FoldRegion *fold, ShmbRegionState state) {
+        const ShmbGeometry *geometry = &fold->region->geometry;
+        bool raw = geometry->kind == SHMB_KIND_RAW;
+        const RecordObject *object = takeover_pick(server, fold, SHMB_OBJECT_CONTROL, 0);
+        Control control = CONTROL_NULL(control);
+        BackingObject described;
+        BackingFault fault;
+        int fd;
+
+        if (!object || object->backing != SHMB_BACKING_POSIX)
+                return;
+        described = takeover_describe(object);
+        if (backing_open(&server->shm, &described, true, &fd, &fault))
+                return;
+        if (control_init_with_fd(&control, fd, object->size_bytes, raw ? 0 : geometry->n_lanes,
+                                 raw ? 0 : geometry->n_seats) == 0) {
+                control_set_state(&control, state, fold->region->generation);
+                control_announce(&control);
+        }
+        control_deinit(&control);
+        close(fd);
+}
+
+static void takeover_objects(Server *server, const DeclSet *decls, const FoldRegion *fold,
+                             TakeoverCounts *counts) {
+        const Decl *decl = decl_set_find(decls, fold->region->name);
+        const RegionObject *object;
+        Region *region;
+        size_t i;
+
+        region = takeover_region(server, decl, fold);
+        if (!region)
+                takeover_tell(server, fold, decl ? SHMB_REGION_STALE : SHMB_REGION_REMOVED);
+        for (i = 0; i < fold->n_objects; i++) {
+                object = region ? region_object(region, fold->objects[i]->kind,
+                                                fold->objects[i]->index)
+                                : NULL;
+                if (object && object->epoch == fold->objects[i]->epoch)
+                        counts->n_adopted++;
+                else
+                        takeover_unlink(server, fold->objects[i], counts);
+        }
+}
+
+static int takeover_on_death(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Absent *absent = userdata;
+
+        lapse_client(absent->server, &absent->client, LEASE_END_DEATH);
+        lapse_absent_free(absent);
+        return 0;
+}
+
+static Absent *takeover_find_absent(Server *server, const RecordLease *record) {
+        Absent *absent;
+
+        for (absent = server->absents; absent; absent = absent->next)
+                if (absent->client.pid == record->pid &&
+                    absent->client.pid_started == record->pid_started &&
+                    absent->client.uid == record->uid &&
+                    memcmp(absent->client.uuid, record->client, SHMB_UUID_SIZE) == 0)
+                        return absent;
+        return NULL;
+}
+
+static Absent *takeover_new_absent(Server *server, const RecordLease *record, int pidfd) {
+        Absent *absent = calloc(1, sizeof(*absent));
+
+        if (!absent) {
+                close(pidfd);
+                return NULL;
+        }
+        absent->server = server;
+        absent->pidfd = pidfd;
+        absent->client.uid = record->uid;
+        absent->client.pid = record->pid;
+        absent->client.pid_started = record->pid_started;
+        memcpy(absent->client.uuid, record->client, SHMB_UUID_SIZE);
+        snprintf(absent->client.command, sizeof(absent->client.command), "%s", record->command);
+        snprintf(absent->client.unit, sizeof(absent->client.unit), "%s", record->unit);
+        absent->next = server->absents;
+        if (server->absents)
+                server->absents->previous = absent;
+        server->absents = absent;
+
+        if (sd_event_add_io(server->event, &absent->death, pidfd, EPOLLIN, takeover_on_death,
+                            absent) < 0) {
+                lapse_absent_free(absent);
+                return NULL;
+        }
+        return absent;
+}
+
+/* The client that holds it, if it lives. */
+static Absent *takeover_client(Server *server, const RecordLease *record) {
+        Absent *absent = takeover_find_absent(server, record);
+        int pidfd;
+
+        if (absent)
+                return absent;
+        if (peer_find((pid_t)record->pid, record->pid_started, &pidfd))
+                return NULL;
+        return takeover_new_absent(server, record, pidfd);
+}
+
+static Region *takeover_by_tag(Server *server, uint64_t tag) {
+        size_t i;
+
+        for (i = 0; i < server->registry.n_regions; i++)
+                if (server->registry.regions[i]->tag == tag)
+                        return server->registry.regions[i];
+        return NULL;
+}
+
+static void takeover_lease(Server *server, const RecordLease *record, TakeoverCounts *counts) {
+        Region *region = takeover_by_tag(server, record->tag);
+        ObjectsFault fault;
+        Absent *absent;
+        Lease *lease;
+
+        if (!region || record->role >= _SHMB_ROLE_N)
+                return;
+        absent = takeover_client(server, record);
+        if (!absent)
+                return;
+        if (lease_restore(&server->registry, region, &absent->client, record->role,
+                          record->index, record->lease, record->since_ns, &lease)) {
+                if (!absent->client.leases)
+                        lapse_absent_free(absent);
+                return;
+        }
+
+        lease->request = record->request;
+        (void)objects_map_control(server, region, &fault);
+        counts->n_leases++;
+}
+
+/* What the last broker told peers goes on; who held a lane or seat and has no lease now is dead. */
+static void takeover_read_parties(Server *server, Region *region) {
+        RegionParty *party;
+        ObjectsFault fault;
+        uint32_t occupancy;
+        ShmbParty entry;
+        size_t i;
+        int fd;
+
+        if (objects_open(server, region, &region->objects[0], false, &fd, &fault))
+                return;
+        for (i = 0; i < region->n_parties; i++) {
+                party = &region->parties[i];
+                if (!party->lease)
+                        party->occupancy = SHMB_PARTY_UNPROVEN;
+                if (backing_read(fd, offsetof(ShmbControl, parties) + i * sizeof(entry), &entry,
+                                 sizeof(entry)) != 0)
+                        continue;
+                /* A private copy, of what only a broker wrote: a plain copy is enough. */
+                memcpy(&party->n_deaths, &entry.n_deaths, sizeof(party->n_deaths));
+                memcpy(&party->n_detaches, &entry.n_detaches, sizeof(party->n_detaches));
+                memcpy(&occupancy, &entry.occupancy, sizeof(occupancy));
+                party->n_deaths += !party->lease && occupancy == SHMB_PARTY_HELD;
+        }
+        close(fd);
+}
+
+/* Behind the leases: who has none left its lane or seat to be proven. */
+static void takeover_settle(Server *server) {
+        ObjectsFault fault;
+        Region *region;
+        size_t i, j;
+
+        for (i = 0; i < server->registry.n_regions; i++) {
+                region = server->registry.regions[i];
+                takeover_read_parties(server, region);
+                if (objects_map_control(server, region, &fault))
+                        continue;
+                for (j = 0; j < region->n_parties; j++)
+                        lapse_party(server, region, &region->parties[j]);
+                objects_publish_all(region);
+                if (region->n_leases == 0)
+                        objects_unmap_control(region);
+        }
+}
+
+static int takeover_read(Server *server, RecordContent *content) {
+        const char *path = server->params.runtime_path;
+        int r;
+
+        r = record_read(server->runtime_fd, server->boot_id, content);
+        switch (r) {
+        case 0:
+                return 0;
+        case RECORD_E_CORRUPT:
+                log_plain(LOG_ERR, "%s/%s is damaged at byte %llu: what a broker before this one "
+                          "made is not known, and nothing was touched; when no client is left, "
+                          "remove the file and %s/shmb.*.", path, RECORD_NAME,
+                          (unsigned long long)content->fault_at, BACKING_DIRECTORY);
+                break;
+        case RECORD_E_NEWER:
+                log_plain(LOG_ERR, "%s/%s was written by a newer broker (byte %llu); nothing was "
+                          "touched: start that version.", path, RECORD_NAME,
+                          (unsigned long long)content->fault_at);
+                break;
+        case RECORD_E_UNSAFE:
+                log_plain(LOG_ERR, "%s/%s is not a file that only the broker can write; nothing "
+                          "was touched: remove it.", path, RECORD_NAME);
+                break;
+        default:
+                log_plain(LOG_ERR, "Cannot read %s/%s: %s.", path, RECORD_NAME, strerror(-r));
+        }
+        return SERVER_E_FAILED;
+}
+
+static void takeover_say(const TakeoverCounts *counts) {
+        if (counts->n_adopted == 0 && counts->n_removed == 0)
+                return;
+        log_event(&(LogEvent){
+                          .priority = LOG_NOTICE,
+                          .message_id = SHMB_MESSAGE_LEFTOVERS_ADOPTED_STR,
+                          .uid = LOG_UID_NONE,
+                          .fields = {
+                                  { "N_ADOPTED", NULL, counts->n_adopted },
+                                  { "N_REMOVED", NULL, counts->n_removed },
+                          },
+                  },
+                  "A broker before this one left objects: took over %zu, with %zu leases, and "
+                  "removed %zu.",
+                  counts->n_adopted, counts->n_leases, counts->n_removed);
+}
+
+static int takeover_apply(Server *server, const DeclSet *decls, const Fold *fold) {
+        TakeoverCounts counts = {};
+        size_t i;
+        int r;
+
+        server->registry.next_lease = fold->next_lease;
+        server->registry.next_generation = fold->next_generation;
+        for (i = 0; i < fold->n_regions; i++)
+                takeover_objects(server, decls, &fold->regions[i], &counts);
+        for (i = 0; i < fold->n_leases; i++)
+                takeover_lease(server, fold->leases[i], &counts);
+
+        /* Written before the settling, which writes down what it proves and replaces. */
+        r = ledger_begin(server);
+        if (r < 0) {
+                log_plain(LOG_ERR, "Cannot begin a record in %s: %s.",
+                          server->params.runtime_path, strerror(-r));
+                return SERVER_E_FAILED;
+        }
+        takeover_settle(server);
+        takeover_say(&counts);
+        return 0;
+}
+
+int takeover(Server *server, const DeclSet *decls) {
+        RecordContent content = {};
+        Fold fold = {};
+        int r;
+
+        r = takeover_read(server, &content);
+        if (r == 0) {
+                r = fold_entries(content.entries, content.n_entries, &fold);
+                r = r < 0 ? SERVER_E_FAILED : takeover_apply(server, decls, &fold);
+        }
+        fold_deinit(&fold);
+        record_content_deinit(&content);
+        return r;
+}
