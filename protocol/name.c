@@ -95,7 +95,7 @@ static int object_name(char *text, ShmbObjectKind kind, uint32_t index, uint32_t
         case _SHMB_OBJECT_N:
                 return -EINVAL;
         }
-        if (epoch > 0)
+        if (epoch > 1)
                 snprintf(text + n, size - (size_t)n, ".e%" PRIu32, epoch);
         return 0;
 }
@@ -108,7 +108,7 @@ static int object_name(char *text, ShmbObjectKind kind, uint32_t index, uint32_t
  * @tag:        random number of the region's generation
  * @kind:       which object
  * @index:      which lane or seat; not written for the others
- * @epoch:      0 for the first
+ * @epoch:      1 for the first
  *
  * Return: bytes written without the terminator; -ENAMETOOLONG if @size is too small, -EINVAL if
  * @kind is no object.

@@ -36,7 +36,7 @@ const char *shmb_name_fault_to_string(ShmbNameFault fault);
 
 /*
  * Write "shmb.NAME@TAG.OBJECT" (no leading '/'), where OBJECT is "ctl", "lane3", "seat0", "group"
- * or "data", with ".eEPOCH" behind it from the second epoch (@epoch > 0) on. @name must be valid.
+ * or "data", with ".eEPOCH" behind it from the second epoch (@epoch > 1) on. @name must be valid.
  * Return: bytes written without the terminator, -ENAMETOOLONG (only if @size is too small), or
  * -EINVAL (@kind is no object).
  */

@@ -215,6 +215,8 @@ static void region_lay_out(Region *region) {
         for (i = 0; i < region->n_objects; i++) {
                 region->objects[i].size_bytes =
                                 shmb_geometry_object_size(geometry, region->objects[i].kind);
+                /* Never 0, which in shared memory says that nobody was there yet. */
+                region->objects[i].epoch = 1;
                 region->objects[i].fd = -1;
         }
 }

@@ -48,7 +48,7 @@ enum {
 struct RegionObject {
         ShmbObjectKind kind;
         uint32_t index;
-        uint32_t epoch;
+        uint32_t epoch; /* 1 for the first */
         uint64_t size_bytes;
         uint64_t dev, ino; /* of the inode that the daemon made; 0, 0 = none yet */
         int fd;            /* read-only, where no name leads back to the object (memfd); else -1 */

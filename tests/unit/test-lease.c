@@ -244,11 +244,11 @@ static void test_party_renew_makes_that_object_alone_anew(void **state) {
         fixture->ring->objects[2].ino = 78;
         region_party_renew(fixture->ring, lease->party);
         assert_int_equal(lease->party->occupancy, SHMB_PARTY_HELD);
-        assert_int_equal(fixture->ring->objects[1].epoch, 1);
+        assert_int_equal(fixture->ring->objects[1].epoch, 2);
         assert_int_equal(fixture->ring->objects[1].ino, 0);
         assert_int_equal(fixture->ring->objects[2].ino, 78);
         for (i = 0; i < fixture->ring->n_objects; i++)
-                assert_int_equal(fixture->ring->objects[i].epoch, i == 1);
+                assert_int_equal(fixture->ring->objects[i].epoch, i == 1 ? 2 : 1);
         assert_int_equal(fixture->registry.n_replaced, 1);
 }
 

@@ -87,16 +87,16 @@ static void assert_kernel_name(const char *name, ShmbObjectKind kind, uint32_t i
 }
 
 static void test_kernel_name_names_region_tag_and_object(void **state) {
-        assert_kernel_name("telemetry/imu", SHMB_OBJECT_CONTROL, 7, 0,
+        assert_kernel_name("telemetry/imu", SHMB_OBJECT_CONTROL, 7, 1,
                            "shmb.telemetry.imu@0123456789abcdef.ctl");
-        assert_kernel_name("a/b/c", SHMB_OBJECT_LANE, 3, 0, "shmb.a.b.c@0123456789abcdef.lane3");
-        assert_kernel_name("a", SHMB_OBJECT_SEAT, 63, 0, "shmb.a@0123456789abcdef.seat63");
-        assert_kernel_name("a", SHMB_OBJECT_GROUP, 0, 0, "shmb.a@0123456789abcdef.group");
-        assert_kernel_name("a", SHMB_OBJECT_DATA, 0, 0, "shmb.a@0123456789abcdef.data");
+        assert_kernel_name("a/b/c", SHMB_OBJECT_LANE, 3, 1, "shmb.a.b.c@0123456789abcdef.lane3");
+        assert_kernel_name("a", SHMB_OBJECT_SEAT, 63, 1, "shmb.a@0123456789abcdef.seat63");
+        assert_kernel_name("a", SHMB_OBJECT_GROUP, 0, 1, "shmb.a@0123456789abcdef.group");
+        assert_kernel_name("a", SHMB_OBJECT_DATA, 0, 1, "shmb.a@0123456789abcdef.data");
 }
 
 static void test_kernel_name_carries_epochs_after_the_first(void **state) {
-        assert_kernel_name("a", SHMB_OBJECT_LANE, 0, 1, "shmb.a@0123456789abcdef.lane0.e1");
+        assert_kernel_name("a", SHMB_OBJECT_LANE, 0, 2, "shmb.a@0123456789abcdef.lane0.e2");
         assert_kernel_name("a", SHMB_OBJECT_SEAT, 2, UINT32_MAX,
                            "shmb.a@0123456789abcdef.seat2.e4294967295");
 }

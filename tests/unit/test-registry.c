@@ -121,7 +121,7 @@ static void test_region_begin_lays_out_control_then_lanes_then_seats(void **stat
         for (i = 0; i < 6; i++) {
                 assert_int_equal(region->objects[i].kind, kinds[i]);
                 assert_true(region->objects[i].size_bytes > 0);
-                assert_int_equal(region->objects[i].epoch, 0);
+                assert_int_equal(region->objects[i].epoch, 1);
                 assert_int_equal(region->objects[i].fd, -1);
         }
         assert_int_equal(region->objects[2].index, 1);
