@@ -43,7 +43,7 @@ static bool geometry_of(const WireRegion *region, ShmbGeometry *ret_geometry) {
  */
 static char *newest(const char *folder, const char *plain) {
         DIR *dir = opendir(folder);
-        unsigned long epoch_best = 0;
+        unsigned long epoch_best = 1;
         const struct dirent *entry;
         size_t n = strlen(plain);
         char *best = NULL;
@@ -53,7 +53,7 @@ static char *newest(const char *folder, const char *plain) {
 
         while ((entry = readdir(dir))) {
                 const char *rest = entry->d_name + n;
-                unsigned long epoch = 0;
+                unsigned long epoch = 1;
 
                 if (strncmp(entry->d_name, plain, n) != 0 ||
                     (*rest && sscanf(rest, ".e%lu", &epoch) != 1) ||
@@ -83,7 +83,7 @@ static int object_add(const WireRegion *region, const ShmbGeometry *geometry, Sh
         int r;
 
         if (region->geometry.backing == SHMB_BACKING_POSIX &&
-            shmb_kernel_name(plain, sizeof(plain), region->name, region->tag, kind, index, 0) >= 0)
+            shmb_kernel_name(plain, sizeof(plain), region->name, region->tag, kind, index, 1) >= 0)
                 name = newest(folder, plain);
 
         row.name = name;
@@ -100,10 +100,10 @@ int objects_fill(const WireRegion *region, const char *folder, Table *table) {
                                                                NULL) != SHMB_NAME_FINE)
                 return 0;
 
-        if (geometry.kind == SHMB_KIND_RAW)
+        r = object_add(region, &geometry, SHMB_OBJECT_CONTROL, 0, folder, table);
+        if (r == 0 && geometry.kind == SHMB_KIND_RAW)
                 return object_add(region, &geometry, SHMB_OBJECT_DATA, 0, folder, table);
 
-        r = object_add(region, &geometry, SHMB_OBJECT_CONTROL, 0, folder, table);
         for (uint32_t i = 0; r == 0 && i < geometry.n_lanes; i++)
                 r = object_add(region, &geometry, SHMB_OBJECT_LANE, i, folder, table);
         for (uint32_t i = 0; r == 0 && i < geometry.n_seats; i++)
