@@ -131,7 +131,7 @@ static inline uint32_t shmb_ring_consumer_lane(const ShmbRingConsumer *consumer)
 
 /* Says that the next @n items are about to be looked at. */
 static inline void shmb_ring_consumer_take(ShmbRingCursor *cursor, uint32_t n) {
-        if (cursor->next + n > cursor->taken) {
+        if (n > cursor->taken - cursor->next) {
                 cursor->taken = cursor->next + n;
                 /* relaxed: read by a successor only, whom the broker orders after our death */
                 shmb_store_relaxed(&cursor->place->taken, cursor->taken);
