@@ -138,6 +138,9 @@ int caller_call(Caller *caller, WireMessage *message) {
         r = caller_receive(caller, BROKER_DEADLINE_MS);
         if (r < 0)
                 return r;
+        /* What is said of no request in particular is said before the connection is closed. */
+        if (caller->reply.type == WIRE_ERROR && caller->reply.id == 0)
+                return r;
         return caller->reply.id == message->id ? r : -EPROTO;
 }
 

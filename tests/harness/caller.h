@@ -59,7 +59,7 @@ int caller_send(Caller *caller, WireMessage *message);
 /** caller_receive() - the next packet; CALLER_HUNG_UP, CALLER_SILENT, -EBADMSG, or a status */
 int caller_receive(Caller *caller, int timeout_ms);
 
-/** caller_call() - send and receive; the reply's id is the request's, or -EPROTO */
+/** caller_call() - send and receive; a reply to another request is -EPROTO */
 int caller_call(Caller *caller, WireMessage *message);
 
 /** caller_hello() - a hello of this version with the caller's uuid */

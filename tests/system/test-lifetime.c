@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * From Declaration to Removal
+ *
+ * When a region comes, how long it stays, and what a reload makes of the ones that are there: what
+ * was declared and nothing else, whole or not at all.
+ */
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "memory/layout.h"
+#include "protocol/wire.h"
+#include "tests/harness/broker.h"
+#include "tests/harness/caller.h"
+
+enum {
+        LINGER_MS = 300,
+};
+
+static Broker broker;
+
+static int teardown(void **state) {
+        broker_deinit(&broker);
+        return 0;
+}
+
+/* State of a region as an administrator sees it; SHMB_REGION_NONE if it is not listed. */
+static WireRegion region_now(const char *name) {
+        WireRegion region = {};
+        Caller caller;
+        int r;
+
+        assert_int_equal(caller_begin(&caller, broker.admin), 0);
+        r = caller_list(&caller, broker_name(&broker, name), &region);
+        assert_true(r == 0 || r == SHMB_STATUS_NO_REGION);
+        caller_close(&caller);
+        /* Its texts stood in the packet. */
+        region.name = region.description = region.type = region.reason = NULL;
+        region.origin = region.access = NULL;
+        return region;
+}
+
+static void attach(Caller *caller, const char *name, ShmbRole role, CallerLease *ret_lease) {
+        int r;
+
+        assert_int_equal(caller_begin(caller, broker.socket), 0);
+        r = caller_attach(caller, broker_name(&broker, name), role, ret_lease);
+        if (r != 0)
+                fail_msg("%d: %s", r, r > 0 ? caller->reply.error.sentence : "no answer");
+        assert_int_equal(caller_mapped(caller, ret_lease, 0), 0);
+}
+
+static void leave(Caller *caller, CallerLease *lease) {
+        caller_lease_close(lease);
+        caller_close(caller);
+}
+
+/* The 4 KiB of a raw region; for munmap(). */
+static char *map(const CallerLease *lease, int protection) {
+        char *memory = mmap(NULL, 4096, protection, MAP_SHARED, lease->fds[0], 0);
+
+        assert_ptr_not_equal(memory, MAP_FAILED);
+        return memory;
+}
+
+static const char yaml_kinds[] =
+                "version: 1\n"
+                "defaults: {kind: raw, size: 4K, access: {read: [any], write: [any]}}\n"
+                "regions:\n"
+                "  - {name: $/static}\n"
+                "  - {name: $/memfd, backing: memfd}\n"
+                "  - {name: $/kept, lifetime: {policy: persistent}}\n"
+                "  - {name: $/now, lifetime: {policy: on_demand, linger: 0s}}\n"
+                "  - {name: $/later, lifetime: {policy: on_demand, linger: 300ms}}\n";
+
+static void test_stop_leaves_persistent_regions_only(void **state) {
+        BrokerName before[BROKER_NAMES_MAX], after[BROKER_NAMES_MAX];
+        CallerLease lease;
+        Caller caller;
+        char *memory;
+
+        broker_begin(&broker, yaml_kinds);
+        assert_int_equal(broker_n_shm(&broker), 2);
+        attach(&caller, "kept", SHMB_ROLE_WRITE, &lease);
+        memory = map(&lease, PROT_READ | PROT_WRITE);
+        strcpy(memory, "remember me");
+        munmap(memory, 4096);
+        leave(&caller, &lease);
+        broker_stop(&broker);
+        assert_int_equal(broker_shm(&broker, before), 1);
+        assert_non_null(strstr(before[0].name, "kept"));
+
+        broker_start(&broker);
+        attach(&caller, "kept", SHMB_ROLE_READ, &lease);
+        memory = map(&lease, PROT_READ);
+        assert_string_equal(memory, "remember me");
+        munmap(memory, 4096);
+        leave(&caller, &lease);
+        broker_stop(&broker);
+        assert_int_equal(broker_shm(&broker, after), 1);
+        assert_memory_equal(before, after, sizeof(before[0]));
+
+        /* and once it is declared no more it goes too */
+        broker_configure(&broker, "version: 1\nregions: []\n");
+        broker_start(&broker);
+        assert_int_equal(broker_n_shm(&broker), 0);
+        broker_end(&broker);
+}
+
+/* Clients keep what they have mapped; the region itself is a new one. */
+static void test_stop_does_not_take_memory_from_those_who_have_it(void **state) {
+        CallerLease lease;
+        Caller caller;
+        char *memory;
+
+        broker_begin(&broker, yaml_kinds);
+        attach(&caller, "static", SHMB_ROLE_WRITE, &lease);
+        memory = map(&lease, PROT_READ | PROT_WRITE);
+        strcpy(memory, "mine");
+        broker_stop(&broker);
+        assert_int_equal(caller_receive(&caller, BROKER_DEADLINE_MS), CALLER_HUNG_UP);
+        assert_string_equal(memory, "mine");
+        leave(&caller, &lease);
+
+        broker_start(&broker);
+        attach(&caller, "static", SHMB_ROLE_READ, &lease);
+        munmap(memory, 4096);
+        memory = map(&lease, PROT_READ);
+        assert_string_equal(memory, "");
+        munmap(memory, 4096);
+        leave(&caller, &lease);
+        broker_deinit(&broker);
+}
+
+static void test_on_demand_region_lives_from_first_to_last_lease(void **state) {
+        CallerLease first, second;
+        Caller a, b;
+
+        broker_begin(&broker, yaml_kinds);
+        assert_int_equal(region_now("now").state, SHMB_REGION_DECLARED);
+        attach(&a, "now", SHMB_ROLE_WRITE, &first);
+        assert_int_equal(region_now("now").state, SHMB_REGION_LIVE);
+        assert_int_equal(broker_n_shm(&broker), 3);
+        attach(&b, "now", SHMB_ROLE_READ, &second);
+        leave(&a, &first);
+        broker_until(region_now("now").n_writers == 0);
+        assert_int_equal(region_now("now").state, SHMB_REGION_LIVE);
+        leave(&b, &second);
+        broker_until(region_now("now").state == SHMB_REGION_DECLARED);
+        assert_int_equal(broker_n_shm(&broker), 2);
+        assert_true(broker_said(&broker, broker_name(&broker, "now"), NULL));
+        broker_deinit(&broker);
+}
+
+static void test_on_demand_region_lingers(void **state) {
+        CallerLease lease;
+        uint64_t left_ns;
+        uint64_t tag;
+        Caller caller;
+
+        broker_begin(&broker, yaml_kinds);
+        attach(&caller, "later", SHMB_ROLE_WRITE, &lease);
+        tag = lease.attached.tag;
+        leave(&caller, &lease);
+        broker_until(region_now("later").n_writers == 0);
+        /* whoever comes while it lingers gets the same one, and the count begins anew */
+        attach(&caller, "later", SHMB_ROLE_READ, &lease);
+        assert_true(lease.attached.tag == tag);
+        left_ns = broker_now_ns();
+        leave(&caller, &lease);
+        broker_until(region_now("later").state == SHMB_REGION_DECLARED);
+        assert_true(broker_now_ns() - left_ns >= LINGER_MS * UINT64_C(1000000));
+        attach(&caller, "later", SHMB_ROLE_READ, &lease);
+        assert_true(lease.attached.tag != tag);
+        leave(&caller, &lease);
+        broker_deinit(&broker);
+}
+
+static const char yaml_before[] =
+                "version: 1\n"
+                "regions:\n"
+                "  - {name: $/stays, kind: raw, size: 4K, access: {read: [any], write: [any]}}\n"
+                "  - {name: $/goes, kind: raw, size: 4K, access: {read: [any]}}\n"
+                "  - {name: $/tightens, kind: raw, size: 4K, access: {read: [any]}}\n";
+
+static const char yaml_after[] =
+                "version: 1\n"
+                "regions:\n"
+                "  - {name: $/stays, kind: raw, size: 4K, access: {read: [any], write: [any]}}\n"
+                "  - {name: $/comes, kind: raw, size: 4K, access: {read: [any]}}\n"
+                "  - {name: $/tightens, kind: raw, size: 4K, access: {read: [uid:4711]}}\n";
+
+static void test_reload_adds_removes_and_changes_access(void **state) {
+        BrokerName before[BROKER_NAMES_MAX];
+        CallerLease stays, tightens, other;
+        Caller a, b, c;
+        size_t i, n, n_same = 0;
+        struct stat st;
+
+        broker_begin(&broker, yaml_before);
+        n = broker_shm(&broker, before);
+        assert_int_equal(n, 3);
+        attach(&a, "stays", SHMB_ROLE_WRITE, &stays);
+        attach(&b, "tightens", SHMB_ROLE_READ, &tightens);
+
+        broker_configure(&broker, yaml_after);
+        broker_reload(&broker);
+        assert_int_equal(broker.n_reloading, 1);
+        assert_int_equal(region_now("stays").state, SHMB_REGION_LIVE);
+        assert_int_equal(region_now("comes").state, SHMB_REGION_LIVE);
+        assert_int_equal(region_now("goes").state, SHMB_REGION_NONE);
+        assert_int_equal(broker_n_shm(&broker), 3);
+        assert_int_equal(fstat(stays.fds[0], &st), 0);
+        for (i = 0; i < n; i++)
+                n_same += before[i].ino == st.st_ino;
+        assert_int_equal(n_same, 1);
+
+        /* A lease that was given stays; the next one meets the new rules. */
+        assert_int_equal(region_now("tightens").n_readers, 1);
+        assert_int_equal(caller_begin(&c, broker.socket), 0);
+        assert_true(caller_attach(&c, broker_name(&broker, "tightens"), SHMB_ROLE_READ, &other) >
+                    0);
+        assert_int_equal(caller_attach(&c, broker_name(&broker, "goes"), SHMB_ROLE_READ, &other),
+                         SHMB_STATUS_NO_REGION);
+        assert_int_equal(caller_attach(&c, broker_name(&broker, "comes"), SHMB_ROLE_READ, &other),
+                         0);
+        leave(&c, &other);
+        leave(&a, &stays);
+        leave(&b, &tightens);
+        broker_end(&broker);
+}
+
+static const struct {
+        const char *yaml, *position, *says;
+} bad[] = {
+        { "version: 1\nregions:\n  - {name: $/stays, kind: rwa, size: 4K}\n", ":3:", "rwa" },
+        { "version: 1\nregions:\n  - {name: $/comes, kind: raw, size: 4K}\n"
+          "  - {name: $/q, kind: raw, size: lots}\n", ":4:", "size" },
+        { "\t", ":1:", "yaml" },
+};
+
+static void test_reload_of_a_bad_file_changes_nothing_and_says_where(void **state) {
+        BrokerName before[BROKER_NAMES_MAX], after[BROKER_NAMES_MAX];
+        CallerLease lease;
+        Caller caller;
+        size_t i, n;
+
+        broker_begin(&broker, yaml_before);
+        n = broker_shm(&broker, before);
+        attach(&caller, "stays", SHMB_ROLE_READ, &lease);
+        for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+                broker_configure(&broker, bad[i].yaml);
+                broker_reload(&broker);
+                assert_true(broker_said(&broker, "shmbrokerd.yaml", bad[i].position));
+                assert_true(broker_said(&broker, bad[i].says, bad[i].position));
+                assert_int_equal(broker_shm(&broker, after), n);
+                assert_memory_equal(before, after, n * sizeof(before[0]));
+                assert_int_equal(region_now("goes").state, SHMB_REGION_LIVE);
+                assert_int_equal(region_now("comes").state, SHMB_REGION_NONE);
+                assert_int_equal(region_now("stays").n_readers, 1);
+        }
+        broker_configure(&broker, yaml_after);
+        broker_reload(&broker);
+        assert_int_equal(region_now("comes").state, SHMB_REGION_LIVE);
+        leave(&caller, &lease);
+        broker_end(&broker);
+}
+
+static void test_reload_of_a_missing_file_changes_nothing(void **state) {
+        broker_begin(&broker, yaml_before);
+        assert_int_equal(unlink(broker.config), 0);
+        broker_reload(&broker);
+        assert_true(broker_said(&broker, broker.config, NULL));
+        assert_int_equal(region_now("goes").state, SHMB_REGION_LIVE);
+        broker_end(&broker);
+}
+
+/* Another shape would be other objects under those who hold it: refused, and with it the rest. */
+static void test_reload_does_not_reshape_what_is_held(void **state) {
+        static const char reshaped[] =
+                        "version: 1\n"
+                        "regions:\n"
+                        "  - {name: $/stays, kind: raw, size: 8K, access: {read: [any]}}\n"
+                        "  - {name: $/comes, kind: raw, size: 4K, access: {read: [any]}}\n";
+        CallerLease lease;
+        Caller caller;
+
+        broker_begin(&broker, yaml_before);
+        attach(&caller, "stays", SHMB_ROLE_READ, &lease);
+        broker_configure(&broker, reshaped);
+        broker_reload(&broker);
+        assert_true(broker_said(&broker, broker_name(&broker, "stays"), NULL));
+        assert_int_equal(region_now("stays").geometry.region_size, 4096);
+        assert_int_equal(region_now("comes").state, SHMB_REGION_NONE);
+        assert_int_equal(region_now("goes").state, SHMB_REGION_LIVE);
+        leave(&caller, &lease);
+        broker_until(region_now("stays").n_readers == 0);
+        broker_reload(&broker);
+        assert_int_equal(region_now("stays").geometry.region_size, 8192);
+        assert_int_equal(region_now("comes").state, SHMB_REGION_LIVE);
+        broker_end(&broker);
+}
+
+/* A region that is no longer declared says so to those who have it, in the memory that they look
+ * at. */
+static void test_reload_that_removes_tells_the_holders(void **state) {
+        static const char with[] = "version: 1\n"
+                                   "regions:\n"
+                                   "  - name: $/ring\n"
+                                   "    kind: ring\n"
+                                   "    item: {size: 64}\n"
+                                   "    capacity: 64\n"
+                                   "    access: {produce: [any], consume: [any]}\n";
+        const ShmbControl *control;
+        CallerLease lease;
+        Caller caller;
+        uint32_t news;
+
+        broker_begin(&broker, with);
+        attach(&caller, "ring", SHMB_ROLE_CONSUME, &lease);
+        control = mmap(NULL, 8192, PROT_READ, MAP_SHARED,
+                       lease.fds[caller_object(&lease, SHMB_OBJECT_CONTROL, 0)], 0);
+        assert_ptr_not_equal(control, MAP_FAILED);
+        /* relaxed: the reload below is what orders it */
+        news = atomic_load_explicit(&control->news, memory_order_relaxed);
+        assert_int_equal(control->state, SHMB_REGION_LIVE);
+        broker_configure(&broker, "version: 1\nregions: []\n");
+        broker_reload(&broker);
+        assert_int_equal(control->state, SHMB_REGION_REMOVED);
+        assert_int_not_equal(control->news, news);
+        assert_int_equal(broker_n_shm(&broker), 0);
+        munmap((void *)control, 8192);
+        leave(&caller, &lease);
+        broker_end(&broker);
+}
+
+static void test_reload_storm(void **state) {
+        int i;
+
+        broker_begin(&broker, yaml_before);
+        for (i = 0; i < 200; i++) {
+                broker_configure(&broker, i % 2 ? yaml_before : yaml_after);
+                kill(broker.pid, SIGHUP);
+                if (i % 20 == 0)
+                        broker_hear(&broker);
+        }
+        broker_configure(&broker, yaml_after);
+        broker_reload(&broker);
+        /* Signals that came while one was served may still be there. */
+        broker_until(region_now("comes").state == SHMB_REGION_LIVE);
+        assert_int_equal(region_now("goes").state, SHMB_REGION_NONE);
+        broker_until(broker_n_shm(&broker) == 3);
+        broker_end(&broker);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+#define TEST(_name) cmocka_unit_test_teardown(_name, teardown)
+                TEST(test_stop_leaves_persistent_regions_only),
+                TEST(test_stop_does_not_take_memory_from_those_who_have_it),
+                TEST(test_on_demand_region_lives_from_first_to_last_lease),
+                TEST(test_on_demand_region_lingers),
+                TEST(test_reload_adds_removes_and_changes_access),
+                TEST(test_reload_of_a_bad_file_changes_nothing_and_says_where),
+                TEST(test_reload_of_a_missing_file_changes_nothing),
+                TEST(test_reload_does_not_reshape_what_is_held),
+                TEST(test_reload_that_removes_tells_the_holders),
+                TEST(test_reload_storm),
+        };
+
+        broker_need_root();
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
