@@ -12,9 +12,10 @@
  *     entry   u32 n_bytes (of the payload) | u16 type | u16 0 | u32 crc32c of the payload |
  *             u32 crc32c of the 12 bytes before it | payload, padded with zeros to 8 bytes
  *
- * Little endian. An entry is appended with one write(2); a broker that is killed in it leaves a
- * prefix. So a file may end anywhere inside its last entry, and that entry never was. Since the
- * length has a checksum of its own, a bad byte elsewhere cannot pass for such an end.
+ * Little endian. A file comes into its place with its header complete, and entries are appended; a
+ * broker that is killed in write(2) leaves a prefix. So a file may end anywhere inside its last
+ * entry, and that entry never was. Since the length has a checksum of its own, a bad byte elsewhere
+ * cannot pass for such an end.
  *
  * An entry whose type a reader does not know makes the file one of a newer minor version, which it
  * refuses: state that was not understood must not be dropped by the next compaction.
@@ -147,8 +148,7 @@ void record_encode_header(const uint8_t boot_id[static RECORD_BOOT_ID_SIZE],
  * @n_bytes:            how many there are
  * @ret_boot_id:        boot that the entries are of: inode numbers of another one mean nothing
  *
- * Return: 0; RECORD_FORMAT_E_TORN (a prefix of a header: nothing was recorded yet),
- * RECORD_FORMAT_E_CORRUPT, RECORD_FORMAT_E_NEWER.
+ * Return: 0; RECORD_FORMAT_E_END (no byte at all), _CORRUPT, _NEWER (output untouched).
  */
 int record_decode_header(const uint8_t *bytes, size_t n_bytes,
                          uint8_t ret_boot_id[static RECORD_BOOT_ID_SIZE]);

@@ -5,9 +5,9 @@
  * Record
  *
  * What the next broker must know to go on where this one was killed: which inodes are ours and
- * which leases are out. A file under the runtime directory that is only ever appended to, one
- * write(2) an entry (daemon/record-format.h), and replaced by rename(2) when it is written anew. At
- * every instant it is a complete record, or a complete one and the beginning of an entry.
+ * which leases are out. A file under the runtime directory that is only ever appended to
+ * (daemon/record-format.h), and replaced by rename(2) when it is written anew. At every instant it
+ * is a complete record, or a complete one and the beginning of an entry.
  *
  * Entries go ahead of what they tell of where that can be seen by others: an object is recorded
  * before it is published, a lease before the client is answered; a removal behind it. No fsync(2):
@@ -95,10 +95,11 @@ int record_open(Record *record, int dir_fd, const uint8_t boot_id[static RECORD_
 /**
  * record_append() - write entries down
  * @record:             record
- * @entries:            in order; one write(2) for each RECORD_ENTRY_MAX or less
+ * @entries:            in order
  * @n_entries:          how many
  *
- * All of them or none: what was written of a failed call is cut off again.
+ * What was written of a call that fails is cut off again; a broker that is killed in it leaves the
+ * first few of them.
  *
  * Return: 0; -errno (-ENOSPC, ...; -EIO for ever after a half entry that could not be cut off).
  */
