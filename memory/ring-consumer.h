@@ -41,7 +41,7 @@ typedef struct ShmbRingCursor {
 } ShmbRingCursor;
 
 typedef struct ShmbRingConsumer {
-        ShmbRingCursor *cursor; /* whose turn it is */
+        ShmbRingCursor *cursor; /* whose turn it is; one of `cursors`, so a handle stays in place */
         uint64_t mask;          /* capacity - 1 */
         uint64_t head_every;    /* items between two stores of head */
         ShmbSeat *seat;

@@ -195,6 +195,8 @@ static void check_after_producer(uint64_t n_items_min, uint64_t n_items_max) {
 
         assert_in_range(tail - scene.first, n_items_min, n_items_max);
         survivor = consumer;
+        /* the handle points into itself */
+        survivor.cursor = survivor.cursors;
         for (i = scene.first; i != tail; i++)
                 pop_expecting(&survivor, i);
         assert_int_equal(shmb_ring_pop_n(&survivor, item, 1), -EAGAIN);
