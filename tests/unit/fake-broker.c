@@ -3,8 +3,9 @@
 /*
  * A Broker That Does What the Test Says
  *
- * One thread serves every connection; the lock guards objects and connections against the test's own
- * hand. Assertions of cmocka work in the test's thread only, so the server counts and the test looks.
+ * One thread serves every connection; the lock guards objects and connections against the test's
+ * own hand. Assertions of cmocka work in the test's thread only, so the server counts and the test
+ * looks.
  */
 
 #include <errno.h>
@@ -187,7 +188,8 @@ static void answer_attach(FakeBroker *fake, const WireAttach *asked, FakeAnswer 
                 fake_announce(fake);
         }
         for (i = 0; i < fake->n_objects; i++)
-                fake_add_object(a, &fake->objects[i], is_own(&fake->objects[i], asked->role, index));
+                fake_add_object(a, &fake->objects[i],
+                                is_own(&fake->objects[i], asked->role, index));
 }
 
 static void end_lease(FakeBroker *fake, uint64_t lease) {

@@ -3,8 +3,8 @@
 /*
  * Operations on a Ring, Through the Library
  *
- * Producer and consumer in one process against the fake broker, which plays the deaths, replacements
- * and endings that a real one would announce.
+ * Producer and consumer in one process against the fake broker, which plays the deaths,
+ * replacements and endings that a real one would announce.
  */
 
 #include <errno.h>
