@@ -178,23 +178,17 @@ ConfigFault config_parse_key(const char *text, uint64_t *ret_key) {
 
 const char *config_format_size(char *buffer, uint64_t n_bytes) {
         const Unit *unit = units_size;
+        uint64_t n;
 
         while (unit->factor > 1 && n_bytes < unit->factor)
                 unit++;
 
-        if (n_bytes % unit->factor == 0) {
-                snprintf(buffer, CONFIG_SIZE_TEXT_MAX, "%llu%s",
-                         (unsigned long long)(n_bytes / unit->factor), unit->suffix);
-        } else {
-                /* Rounded up, so that a need is never shown smaller than it is. */
-                uint64_t whole = n_bytes / unit->factor;
-                uint64_t tenths = (n_bytes % unit->factor * 10 + unit->factor - 1) / unit->factor;
+        /* What it does not divide is said in the next smaller unit. */
+        if (n_bytes % unit->factor != 0)
+                unit++;
 
-                whole += tenths / 10;
-                snprintf(buffer, CONFIG_SIZE_TEXT_MAX, "%llu.%llu%s", (unsigned long long)whole,
-                         (unsigned long long)(tenths % 10), unit->suffix);
-        }
-
+        n = n_bytes / unit->factor + (n_bytes % unit->factor != 0);
+        snprintf(buffer, CONFIG_SIZE_TEXT_MAX, "%llu%s", (unsigned long long)n, unit->suffix);
         return buffer;
 }
 

@@ -46,8 +46,8 @@ ConfigFault config_parse_key(const char *text, uint64_t *ret_key);
  * config_format_size() - as config_parse_size() reads it, where it divides
  * @buffer:             where, CONFIG_SIZE_TEXT_MAX bytes
  *
- * What the largest fitting unit does not divide is shown in tenths of it, rounded up ("1.6G"): for
- * a person to read, and never smaller than it is.
+ * Otherwise rounded up, with at least four digits ("8193M"), so that what does not fit is never
+ * shown as if it did.
  *
  * Return: @buffer.
  */

@@ -108,7 +108,7 @@ static const char *fault_text(ConfigType type, ConfigFault fault) {
         case CONFIG_FAULT_ZERO:
                 return "has a leading zero, which is octal to some";
         case CONFIG_FAULT_OVERFLOW:
-                return "does not fit its type";
+                return "is out of range";
         case CONFIG_FAULT_UNIT:
                 if (type == CONFIG_TYPE_SIZE)
                         return "has an unknown unit (known: K, M, G, T, powers of 1024)";

@@ -19,6 +19,7 @@
 
 #include "config/draft.h"
 #include "config/group.h"
+#include "config/scalar.h"
 #include "config/tree.h"
 #include "config/value.h"
 
@@ -148,9 +149,19 @@ static void read_top(File *file, const ConfigNode *root, Top *top) {
         }
 }
 
-/* Return: true if the rest of the file can be understood. */
-static bool check_version(File *file, const ConfigNode *root, const ConfigNode *version) {
+static const ConfigNode *find_version(const ConfigNode *root) {
+        for (const ConfigNode *key = root->first; key; key = key->next->next)
+                if (key->type == CONFIG_NODE_SCALAR && strcmp(key->text, "version") == 0)
+                        return key->next;
+
+        return NULL;
+}
+
+/* Return: true if the rest of the file means what this version thinks it means. */
+static bool check_version(File *file, const ConfigNode *root) {
+        const ConfigNode *version = find_version(root);
         char quote[DECL_QUOTE_MAX];
+        uint64_t number;
 
         if (!version) {
                 if (!file->drop_in)
@@ -160,16 +171,17 @@ static bool check_version(File *file, const ConfigNode *root, const ConfigNode *
         }
         if (version->type == CONFIG_NODE_BAD)
                 return true;
-        if (version->type != CONFIG_NODE_SCALAR || config_node_is_empty(version)) {
-                complain(file, version, "version", "is no number; expected 1");
+        if (version->type != CONFIG_NODE_SCALAR || !version->plain ||
+            config_parse_count(version->text, &number)) {
+                complain(file, version, "version", "is no number; expected 1, without quotes");
                 return true;
         }
-        if (version->plain && strcmp(version->text, "1") == 0)
+        if (number == CONFIG_VERSION)
                 return true;
 
         decl_errors_add(&file->reader->errors, &version->origin, "version",
-                        "%s is not supported by this version, which reads version 1",
-                        decl_quote(quote, version->text, strlen(version->text)));
+                        "%s is not supported by this version, which reads version %d",
+                        decl_quote(quote, version->text, strlen(version->text)), CONFIG_VERSION);
         return false;
 }
 
@@ -323,9 +335,9 @@ static int read_root(File *file, const ConfigNode *root) {
                 return 0;
         }
 
-        read_top(file, root, &top);
-        if (!check_version(file, root, top.version))
+        if (!check_version(file, root))
                 return 0;
+        read_top(file, root, &top);
 
         if (top.limits)
                 read_limits(file, top.limits);
