@@ -276,33 +276,33 @@ static ConnTurn conn_serve(Conn *conn) {
 
 static int conn_on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Conn *conn = userdata;
+        Server *server = conn->server;
 
-        if (conn->condemned) {
-                if (!conn_has_unread(conn))
-                        conn_free(conn);
-                return 0;
-        }
-        conn_serve(conn);
+        if (!conn->condemned)
+                conn_serve(conn);
+        else if (!conn_has_unread(conn))
+                conn_free(conn);
+        server_arm(server);
         return 0;
 }
 
 /* The process is dead; what it said before counts, what a child says on its socket does not. */
-static int conn_on_death(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Conn *conn = userdata;
+static void conn_bury(Conn *conn) {
+        ConnTurn turn = CONN_TURN_SERVED;
         int i;
 
-        for (i = 0; i < CONN_LAST_WORDS_MAX; i++) {
-                switch (conn_serve(conn)) {
-                case CONN_TURN_OVER:
-                        return 0;
-                case CONN_TURN_SERVED:
-                        continue;
-                case CONN_TURN_NOTHING:
-                        break;
-                }
-                break;
-        }
-        conn_end(conn, LEASE_END_DEATH);
+        for (i = 0; i < CONN_LAST_WORDS_MAX && turn == CONN_TURN_SERVED; i++)
+                turn = conn_serve(conn);
+        if (turn != CONN_TURN_OVER)
+                conn_end(conn, LEASE_END_DEATH);
+}
+
+static int conn_on_death(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
+        Conn *conn = userdata;
+        Server *server = conn->server;
+
+        conn_bury(conn);
+        server_arm(server);
         return 0;
 }
 

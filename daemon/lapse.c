@@ -47,16 +47,6 @@ static void lapse_say(const Lease *lease, const char *reason) {
                   shmb_role_to_string(lease->role), reason);
 }
 
-/* The last lease of a region is over. */
-static void lapse_idle(Server *server, Region *region) {
-        if (region->departed) {
-                objects_remove(server, region, "it is no longer declared, and nobody holds it");
-                registry_remove(&server->registry, region);
-                return;
-        }
-        objects_unmap_control(region);
-}
-
 void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {
         uint64_t id = lease->id;
         LeaseEffects effects;
@@ -71,8 +61,11 @@ void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {
         ledger_lease_ended(server, id, how);
         if (effects.prove)
                 lapse_party(server, effects.region, effects.party);
-        if (effects.idle)
-                lapse_idle(server, effects.region);
+        if (effects.idle && effects.region->departed) {
+                objects_remove(server, effects.region,
+                               "it is no longer declared, and nobody holds it");
+                registry_remove(&server->registry, effects.region);
+        }
 }
 
 void lapse_client(Server *server, LeaseClient *client, LeaseEnd how) {

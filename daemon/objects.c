@@ -9,7 +9,7 @@
  *
  * The control object begins its life complete: state LIVE and every lane and seat VACANT are in the
  * bytes that it is made of. So it need not be mapped before somebody holds the region, and a broker
- * with many idle regions maps nothing.
+ * with many regions that nobody ever used maps nothing.
  */
 
 #include <assert.h>
@@ -452,11 +452,6 @@ int objects_map_control(Server *server, Region *region, ObjectsFault *fault) {
                 return OBJECTS_E_FAILED;
         }
         return 0;
-}
-
-void objects_unmap_control(Region *region) {
-        if (region->body)
-                control_deinit(&region->body->control);
 }
 
 bool objects_prove(Server *server, Region *region, RegionParty *party) {

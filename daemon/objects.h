@@ -5,8 +5,9 @@
  * Objects
  *
  * What the registry says there must be, and daemon/sys/backing.h makes: all objects of a region or
- * none. The control object is mapped only while somebody holds the region; nothing else is ever
- * mapped. Every function that changes what exists writes it down (daemon/ledger.h) on its way.
+ * none. The control object is mapped from the first time that somebody holds the region; nothing
+ * else is ever mapped. Every function that changes what exists writes it down (daemon/ledger.h) on
+ * its way.
  */
 
 #include <stdbool.h>
@@ -25,7 +26,7 @@ typedef struct ObjectsFault ObjectsFault;
 
 /* What the daemon holds of a region that has objects. */
 struct RegionBody {
-        Control control; /* memory is NULL while nobody holds the region */
+        Control control; /* memory is NULL until somebody holds the region */
         uint32_t uid;    /* on whose account the bytes are; QUOTA_UID_BROKER the broker's own */
         bool adopted;    /* a predecessor made them */
         BackingDraft *drafts; /* by object, between objects_prepare() and objects_commit() */
@@ -99,9 +100,6 @@ int objects_open(Server *server, Region *region, RegionObject *object, bool writ
 
 /** objects_map_control() - make ready to tell peers; idempotent; codes as objects_open() */
 int objects_map_control(Server *server, Region *region, ObjectsFault *fault);
-
-/** objects_unmap_control() - nobody is left to be told; idempotent */
-void objects_unmap_control(Region *region);
 
 /**
  * objects_prove() - whether nobody can write the object of a party any more

@@ -346,16 +346,21 @@ static int reload_apply(Reload *work, bool plan_only, ReloadSay say, void *userd
         return 0;
 }
 
-static void reload_say_refused(Server *server, const char *sentence) {
+static void reload_say_refused(Server *server, int code, const char *sentence) {
+        LogEvent event = {
+                .priority = LOG_ERR,
+                .message_id = SHMB_MESSAGE_CONFIG_REJECTED_STR,
+                .uid = LOG_UID_NONE,
+                .fields = { { "CONFIG_FILE", server->params.config->main } },
+        };
         char *outcome = NULL;
 
-        log_event(&(LogEvent){
-                          .priority = LOG_ERR,
-                          .message_id = SHMB_MESSAGE_CONFIG_REJECTED_STR,
-                          .uid = LOG_UID_NONE,
-                          .fields = { { "CONFIG_FILE", server->params.config->main } },
-                  },
-                  "The new configuration is refused and nothing was changed: %s.", sentence);
+        /* What is wrong in the files has entries of its own by now. */
+        if (code == RELOAD_E_CONFIG)
+                log_plain(LOG_ERR, "Nothing was changed: the last configuration stays in force.");
+        else
+                log_event(&event, "The new configuration is refused and nothing was changed: %s.",
+                          sentence);
         if (asprintf(&outcome, "refused: %s", sentence) < 0)
                 outcome = NULL;
         free(server->reload_outcome);
@@ -371,7 +376,7 @@ int reload(Server *server, bool plan_only, ReloadSay say, void *userdata, char *
                 (void)notify_reloading(clock_monotonic_ns());
         r = reload_apply(&work, plan_only, say, userdata);
         if (r && !plan_only)
-                reload_say_refused(server, sentence);
+                reload_say_refused(server, r, sentence);
         plan_free(work.plan);
         decl_set_free(work.set);
         free(work.works);

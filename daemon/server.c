@@ -11,8 +11,8 @@
  * persistent stays, and so does everything when the end is for the sake of a successor (SIGUSR1,
  * which a unit sends in place of SIGTERM where a restart is meant: RestartKillSignal=).
  *
- * There is one timer, set to the earliest deadline behind every turn of the loop in which something
- * happened, and off when there is none: an idle broker does not wake up.
+ * There is one timer. Every handler that may have set a deadline ends in server_arm(), which sets
+ * the timer to the earliest; it is off when there is none: an idle broker does not wake up.
  */
 
 #include <errno.h>
@@ -94,27 +94,27 @@ static int server_on_timer(sd_event_source *source, uint64_t usec, void *userdat
         server->timer_ns = DEADLINE_NEVER;
         while ((deadline = deadline_queue_pop(&server->deadlines, clock_boottime_ns())))
                 server_on_deadline(server, deadline);
+        server_arm(server);
         return 0;
 }
 
 /* A timer that is too early is left alone: it finds nothing due, once, and is set anew. */
-static int server_on_post(sd_event_source *source, void *userdata) {
-        Server *server = userdata;
+void server_arm(Server *server) {
         uint64_t next_ns = deadline_queue_next(&server->deadlines);
-        int r;
 
         if (next_ns >= server->timer_ns)
-                return 0;
-        r = sd_event_source_set_time(server->timer, next_ns / 1000 + 1);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(server->timer, SD_EVENT_ONESHOT);
-        if (r >= 0)
-                server->timer_ns = next_ns;
-        return r;
+                return;
+        /* Both write to memory of ours only; the loop arms the descriptor before it waits. */
+        (void)sd_event_source_set_time(server->timer, next_ns / 1000 + 1);
+        (void)sd_event_source_set_enabled(server->timer, SD_EVENT_ONESHOT);
+        server->timer_ns = next_ns;
 }
 
 static int server_on_accept(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        conn_accept(userdata);
+        Listener *listener = userdata;
+
+        conn_accept(listener);
+        server_arm(listener->server);
         return 0;
 }
 
@@ -139,6 +139,7 @@ static int server_on_reload(sd_event_source *source, const struct signalfd_sigin
         char sentence[SHMB_SENTENCE_MAX + 1];
 
         (void)reload(userdata, false, NULL, NULL, sentence, sizeof(sentence));
+        server_arm(userdata);
         return 0;
 }
 
@@ -159,8 +160,6 @@ static int server_init_loop(Server *server) {
                                       SERVER_TIMER_ACCURACY_USEC, server_on_timer, server);
         if (r >= 0)
                 r = sd_event_source_set_enabled(server->timer, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_add_post(server->event, &server->post, server_on_post, server);
         if (r >= 0)
                 r = sd_event_set_watchdog(server->event, true);
         return r < 0 ? server_fail("Cannot set up the event loop", r) : 0;
@@ -368,6 +367,7 @@ int server_new(const ServerParams *params, Server **ret_server) {
         }
 
         server->started = true;
+        server_arm(server);
         server_say_started(server);
         server_ready(server);
         *ret_server = server;
@@ -453,7 +453,6 @@ Server *server_free(Server *server) {
         fdpass_guard_deinit(&server->guard);
         backing_dir_close(&server->shm);
         sd_event_source_disable_unref(server->timer);
-        sd_event_source_disable_unref(server->post);
         sd_event_unref(server->event);
         server_release_fds(server, SERVER_RESERVE_FDS);
         if (server->lock_fd >= 0)

@@ -80,7 +80,7 @@ struct Absent {
 struct Server {
         ServerParams params;
         sd_event *event;
-        sd_event_source *timer, *post;
+        sd_event_source *timer;
         uint64_t timer_ns; /* what the timer is set to, DEADLINE_NEVER if it is off */
         uint64_t started_ns;
         uint8_t uuid[SHMB_UUID_SIZE];
@@ -148,6 +148,9 @@ void server_reserve_fds(Server *server);
 
 /** server_release_fds() - let go of @n of the reserve */
 void server_release_fds(Server *server, size_t n);
+
+/** server_arm() - set the timer to the earliest deadline; at the end of every handler */
+void server_arm(Server *server);
 
 /** server_ready() - READY=1 with what there is to say; at start and at the end of every reload */
 void server_ready(Server *server);

@@ -197,9 +197,11 @@ static void takeover_objects(Server *server, const DeclSet *decls, const FoldReg
 
 static int takeover_on_death(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Absent *absent = userdata;
+        Server *server = absent->server;
 
-        lapse_client(absent->server, &absent->client, LEASE_END_DEATH);
+        lapse_client(server, &absent->client, LEASE_END_DEATH);
         lapse_absent_free(absent);
+        server_arm(server);
         return 0;
 }
 
@@ -329,7 +331,7 @@ static void takeover_settle(Server *server) {
                         lapse_party(server, region, &region->parties[j]);
                 objects_publish_all(region);
                 if (region->n_leases == 0)
-                        objects_unmap_control(region);
+                        control_deinit(&region->body->control);
         }
 }
 
