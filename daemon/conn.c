@@ -141,7 +141,7 @@ bool conn_reply(Conn *conn, const WireMessage *message, const int *fds, size_t n
                 conn->sent_fds = n_fds > 0;
                 return true;
         case FDPASS_E_CLOSED:
-                conn->fault = "it hung up before the reply";
+                /* What it said before it hung up still counts; its end is found behind that. */
                 break;
         case FDPASS_E_IN_FLIGHT:
                 conn_refuse(conn, message->id, SHMB_STATUS_NO_MEMORY,
@@ -245,8 +245,18 @@ static const char *conn_fault_of_receive(int r) {
         return "receiving from it failed";
 }
 
-static ConnTurn conn_serve(Conn *conn) {
+/* A peer that hangs up with a reply unread is an error once, in front of what it had still sent. */
+static int conn_receive(Conn *conn, FdpassPacket *ret_packet) {
         Server *server = conn->server;
+        int i, r = FDPASS_E_CLOSED;
+
+        for (i = 0; i < 2 && r == FDPASS_E_CLOSED; i++)
+                r = fdpass_receive(&server->guard, conn->fd, server->packet_in,
+                                   sizeof(server->packet_in), ret_packet);
+        return r;
+}
+
+static ConnTurn conn_serve(Conn *conn) {
         FdpassPacket packet;
         int r;
 
@@ -254,8 +264,7 @@ static ConnTurn conn_serve(Conn *conn) {
                 return conn_wait_for_reader(conn);
         conn_stop_waiting(conn);
 
-        r = fdpass_receive(&server->guard, conn->fd, server->packet_in, sizeof(server->packet_in),
-                           &packet);
+        r = conn_receive(conn, &packet);
         switch (r) {
         case 0:
                 conn->fault = NULL;
@@ -375,7 +384,8 @@ static int conn_new_consume_fd(Server *server, int fd, bool admin) {
 }
 
 /* Take the connection that cannot be served off the queue, so that the listener does not stay
- * readable for ever; its client sees a hang-up and comes back. An administrator is let in. */
+ * readable for ever; its client sees a hang-up and comes back. An administrator is let in, and the
+ * reserve is what his connection is made of. */
 static int conn_accept_from_reserve(Listener *listener) {
         Server *server = listener->server;
         int fd;
@@ -386,8 +396,13 @@ static int conn_accept_from_reserve(Listener *listener) {
                 fdpass_close(&server->guard, fd);
                 fd = -1;
         }
-        server_reserve_fds(server);
         return fd;
+}
+
+static void conn_say_full(Server *server, bool accepted) {
+        log_event(&(LogEvent){ .priority = LOG_WARNING, .uid = server->uid },
+                  "All file descriptors are in use: %s a connection; raise LimitNOFILE=.",
+                  accepted ? "used the reserve for" : "turned away");
 }
 
 void conn_accept(Listener *listener) {
@@ -397,14 +412,18 @@ void conn_accept(Listener *listener) {
         fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
                 fd = conn_accept_from_reserve(listener);
-                log_event(&(LogEvent){ .priority = LOG_WARNING, .uid = server->uid },
-                          "All file descriptors are in use: %s a connection; raise LimitNOFILE=.",
-                          fd >= 0 ? "used the reserve for" : "turned away");
+                conn_say_full(server, fd >= 0);
         }
-        if (fd < 0)
+        if (fd < 0) {
+                server_reserve_fds(server);
                 return;
+        }
 
+        /* A descriptor was left for this one, and none for what goes with it. */
+        if (listener->admin)
+                server_release_fds(server, SERVER_RESERVE_FDS);
         r = conn_new_consume_fd(server, fd, listener->admin);
+        server_reserve_fds(server);
         if (r < 0)
                 log_event(&(LogEvent){ .priority = LOG_WARNING, .uid = server->uid },
                           "Cannot serve a connection: %s.", strerror(-r));

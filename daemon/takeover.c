@@ -344,13 +344,13 @@ static int takeover_read(Server *server, RecordContent *content) {
         case 0:
                 return 0;
         case RECORD_E_CORRUPT:
-                log_plain(LOG_ERR, "%s/%s is damaged at byte %llu: what a broker before this one "
+                log_plain(LOG_ERR, "%s/%s is damaged at offset %llu: what a broker before this one "
                           "made is not known, and nothing was touched; when no client is left, "
                           "remove the file and %s/shmb.*.", path, RECORD_NAME,
                           (unsigned long long)content->fault_at, BACKING_DIRECTORY);
                 break;
         case RECORD_E_NEWER:
-                log_plain(LOG_ERR, "%s/%s was written by a newer broker (byte %llu); nothing was "
+                log_plain(LOG_ERR, "%s/%s was written by a newer broker (offset %llu); nothing was "
                           "touched: start that version.", path, RECORD_NAME,
                           (unsigned long long)content->fault_at);
                 break;
