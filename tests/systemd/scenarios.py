@@ -4,17 +4,360 @@
 The functions test_* run in the order of this file and build on each other, as a day does.
 """
 
+import json
+import time
+
+# Two ordinary users, one of them in a supplementary group only; nobody else is anybody.
+USERS = ('alice', 'bob', 'carol')
+ITEM = 64
+
+CONFIG = '''
+version: 1
+regions:
+  - name: test/ring
+    description: from alice to the readers
+    kind: ring
+    item: {size: 64}
+    capacity: 256
+    access: {produce: [user:alice], consume: [group:readers], observe: [any]}
+  - {name: test/raw, kind: raw, size: 64K, access: {read: [any], write: [user:alice]}}
+  - {name: test/kept, kind: raw, size: 4K, lifetime: persistent, access: {write: [user:alice]}}
+  - name: test/unit
+    kind: ring
+    item: {size: 64}
+    capacity: 256
+    access: {produce: [unit:feeder.service], consume: [any]}
+'''
+
+MORE = '''
+regions:
+  - {name: test/more, kind: raw, size: 4K, access: {read: [any]}}
+'''
+
+BROKEN = '''
+version: 1
+regions:
+  - {name: test/ring, kind: ring, item: {size: 64}, capacity: 3, access: {produce: [any]}}
+'''
+
+MAIN = '/etc/shmbroker/shmbrokerd.yaml'
+DROP_IN = '/etc/shmbroker/regions.d/more.yaml'
+UNITS = ('shmbrokerd.service', 'shmbrokerd.socket', 'shmbrokerd-admin.socket')
+
+STARTED = '53ac470ab98a4542ad90d238c6fbc295'
+CONFIG_REJECTED = '4f65ae6484f9469a8c9ea2d4de665248'
+ATTACH_REFUSED = '7cc656977e224b26b2870c40807514e9'
+
+
+#
+# Words
+#
+
+def until(condition, what, seconds=20):
+    """Ask until it holds; what it returned then."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.02)
+    raise AssertionError(f'never came true: {what}')
+
+
+def show(box, name, unit='shmbrokerd.service'):
+    return box.run('systemctl', 'show', '--value', '-p', name, unit).stdout.strip()
+
+
+def active(box, unit='shmbrokerd.service'):
+    return box.run('systemctl', 'is-active', unit, check=False).stdout.strip()
+
+
+def journal(box, *match):
+    """Entries of the journal, each a dictionary of its fields."""
+    box.run('journalctl', '--sync')
+    out = box.run('journalctl', '-o', 'json', '--no-pager', *match).stdout
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def ctl(box, *command, user=None, **options):
+    return box.run('shmbrokerctl', *command, user=user, **options)
+
+
+def refused(box, *command, **options):
+    """A command that fails does so with status 1 and one line; that line."""
+    done = ctl(box, *command, check=False, **options)
+    assert done.returncode == 1, f'{command}: status {done.returncode}\n{done.stdout}{done.stderr}'
+    assert done.stderr.count('\n') == 1, done.stderr
+    return done.stderr
+
+
+def push(box, user, name, text):
+    ctl(box, 'push', '--timeout', '0', name, user=user, input=text.ljust(ITEM, '.'))
+
+
+def pop(box, user, name):
+    out = ctl(box, 'pop', '--count', '1', '--timeout', '2s', name, user=user).stdout
+    assert len(out) == ITEM, out
+    return out.rstrip('.')
+
+
+def regions(box):
+    listed = json.loads(ctl(box, '--json', 'list', user='bob').stdout)
+    return {region['name'] for region in next(iter(listed.values()))}
+
+
+def shm(box):
+    """Names of the broker in /dev/shm, with their inodes."""
+    out = box.run('find', '/dev/shm', '-name', 'shmb.*', '-printf', '%f %i %U\n').stdout
+    return {line.split()[0]: tuple(line.split()[1:]) for line in out.splitlines()}
+
 
 def prepare(box):
-    """Before the boot: what a package would have done."""
+    """Before the boot: what an operator wrote."""
+    box.write(MAIN, CONFIG)
 
 
-def test_install_makes_user_and_group(box):
+#
+# A day
+#
+
+def test_install_makes_user_and_groups(box):
     box.run('systemd-sysusers')
+    box.run('journalctl', '--update-catalog')
     assert 'Shared Memory Broker' in box.run('getent', 'passwd', 'shmbroker').stdout
     assert box.run('getent', 'group', 'shmbroker-admin').stdout.strip()
+    box.run('groupadd', 'readers')
+    for user in USERS:
+        box.run('useradd', '-m', user)
+    box.run('usermod', '-aG', 'readers', 'carol')
 
 
-def test_install_has_a_catalog(box):
-    box.run('journalctl', '--update-catalog')
-    assert 'The shared memory broker is ready' in box.run('journalctl', '--list-catalog').stdout
+def test_sockets_have_a_mode_and_a_group_each(box):
+    box.run('systemctl', 'enable', '--now', *UNITS[1:])
+    out = box.run('stat', '-c', '%n %a %U %G', '/run/shmbroker', '/run/shmbroker/broker.sock',
+                  '/run/shmbroker/admin.sock').stdout.split('\n')
+    assert out[0] == '/run/shmbroker 755 shmbroker shmbroker', out
+    assert out[1].startswith('/run/shmbroker/broker.sock 666 '), out
+    assert out[2] == '/run/shmbroker/admin.sock 660 root shmbroker-admin', out
+    assert active(box) == 'inactive'
+
+
+def test_first_connection_starts_the_broker(box):
+    assert 'test/ring' in ctl(box, 'list', user='bob').stdout
+    assert active(box) == 'active'
+
+
+def test_ready_means_that_every_region_can_be_attached(box):
+    box.run('systemctl', 'stop', 'shmbrokerd')
+    box.run('systemctl', 'start', 'shmbrokerd')
+    push(box, 'alice', 'test/ring', 'first')
+    assert pop(box, 'carol', 'test/ring') == 'first'
+    assert show(box, 'StatusText')
+    assert show(box, 'StatusText') in box.run('systemctl', 'status', 'shmbrokerd').stdout
+
+
+def test_broker_runs_as_its_user_without_a_privilege(box):
+    pid = show(box, 'MainPID')
+    status = dict(line.split(':\t', 1) for line in
+                  box.run('cat', f'/proc/{pid}/status').stdout.splitlines() if ':\t' in line)
+    assert status['Uid'].split()[0] == box.run('id', '-u', 'shmbroker').stdout.strip()
+    assert int(status['CapEff'], 16) == int(status['CapBnd'], 16) == 0, status
+    assert status['NoNewPrivs'] == '1' and status['Seccomp'] == '2', status
+    assert {owner[1] for owner in shm(box).values()} == {status['Uid'].split()[0]}
+
+
+def test_journal_has_fields_and_a_catalog(box):
+    entries = journal(box, f'MESSAGE_ID={STARTED}')
+    assert entries, 'no entry says that it started'
+    assert entries[-1]['_SYSTEMD_UNIT'] == 'shmbrokerd.service'
+    assert entries[-1]['N_REGIONS'] == '4', entries[-1]
+    assert entries[-1]['CONFIG_FILE'] == MAIN, entries[-1]
+    assert entries[-1]['SYSLOG_IDENTIFIER'] == 'shmbrokerd'
+    explained = box.run('journalctl', '-x', '--no-pager', f'MESSAGE_ID={STARTED}').stdout
+    assert 'The shared memory broker is ready' in explained
+    assert 'can be attached now: 4 in all' in explained, explained
+
+
+def test_access_is_decided_by_user_and_supplementary_group(box):
+    said = refused(box, 'push', '--timeout', '0', 'test/ring', user='bob', input='x' * ITEM)
+    assert 'test/ring' in said, said
+    refused(box, 'pop', '--count', '1', '--timeout', '0', 'test/ring', user='bob')
+    entry = journal(box, f'MESSAGE_ID={ATTACH_REFUSED}', 'REGION=test/ring')[-1]
+    assert entry['CLIENT_UID'] == box.run('id', '-u', 'bob').stdout.strip(), entry
+    assert entry['ROLE'] == 'consume', entry
+
+    push(box, 'alice', 'test/ring', 'to a group')
+    assert pop(box, 'carol', 'test/ring') == 'to a group'
+
+
+def test_access_ends_with_the_group(box):
+    box.run('gpasswd', '-d', 'carol', 'readers')
+    refused(box, 'pop', '--count', '1', '--timeout', '0', 'test/ring', user='carol')
+    box.run('usermod', '-aG', 'readers', 'carol')
+    push(box, 'alice', 'test/ring', 'again')
+    assert pop(box, 'carol', 'test/ring') == 'again'
+
+
+def test_access_by_unit(box):
+    feed = ('systemd-run', '--quiet', '--wait', '--pipe', '--uid=bob')
+    command = ('shmbrokerctl', 'push', '--timeout', '0', 'test/unit')
+    box.run(*feed, '--unit=feeder', *command, input='from a unit'.ljust(ITEM, '.'))
+    assert pop(box, 'bob', 'test/unit') == 'from a unit'
+    done = box.run(*feed, '--unit=other', *command, check=False, input='x' * ITEM)
+    assert done.returncode == 1, done
+    done = box.run('shmbrokerctl', 'push', '--timeout', '0', 'test/unit', user='bob', check=False,
+                   input='x' * ITEM)
+    assert done.returncode == 1, done
+
+
+def test_administration_is_for_members_of_the_group(box):
+    refused(box, 'reload', user='bob')
+    box.run('usermod', '-aG', 'shmbroker-admin', 'bob')
+    ctl(box, 'reload', user='bob')
+    ctl(box, 'gc', '--dry-run', user='bob')
+    box.run('gpasswd', '-d', 'bob', 'shmbroker-admin')
+    refused(box, 'gc', user='bob')
+
+
+def test_reload_adds_and_removes(box):
+    pid, before = show(box, 'MainPID'), shm(box)
+    box.write(DROP_IN, MORE)
+    box.run('systemctl', 'reload', 'shmbrokerd')
+    assert 'test/more' in regions(box)
+    box.run('rm', DROP_IN)
+    box.run('systemctl', 'reload', 'shmbrokerd')
+    assert 'test/more' not in regions(box)
+    assert (show(box, 'MainPID'), shm(box)) == (pid, before)
+
+
+def test_reload_of_a_broken_file_fails_and_changes_nothing(box):
+    before = shm(box)
+    box.write(MAIN, BROKEN)
+    done = box.run('systemctl', 'reload', 'shmbrokerd', check=False)
+    assert done.returncode != 0, 'systemctl reload says that it worked'
+    entry = journal(box, f'MESSAGE_ID={CONFIG_REJECTED}')[-1]
+    assert entry['CONFIG_FILE'] == MAIN and entry['CONFIG_LINE'] == '4', entry
+    assert active(box) == 'active' and shm(box) == before
+    push(box, 'alice', 'test/ring', 'as it was')
+    assert pop(box, 'carol', 'test/ring') == 'as it was'
+    box.write(MAIN, CONFIG)
+    box.run('systemctl', 'reload', 'shmbrokerd')
+
+
+def test_killed_broker_comes_back_and_keeps_what_it_had(box):
+    push(box, 'alice', 'test/ring', 'before the kill')
+    ctl(box, 'push', 'test/raw', user='alice', input='raw bytes')
+    pid, before = show(box, 'MainPID'), shm(box)
+    assert before
+    box.run('systemctl', 'kill', '-s', 'KILL', 'shmbrokerd')
+    until(lambda: show(box, 'MainPID') not in ('0', pid) and active(box) == 'active',
+          'the broker is back')
+    assert show(box, 'NRestarts') == '1'
+    assert shm(box) == before, (before, shm(box))
+    assert pop(box, 'carol', 'test/ring') == 'before the kill'
+    assert ctl(box, 'pop', '--count', '9', 'test/raw', user='bob').stdout == 'raw bytes'
+
+
+def test_kill_after_kill_is_no_reason_to_give_up(box):
+    before = shm(box)
+    for _ in range(8):
+        pid = show(box, 'MainPID')
+        box.run('systemctl', 'kill', '-s', 'KILL', 'shmbrokerd')
+        until(lambda p=pid: show(box, 'MainPID') not in ('0', p) and active(box) == 'active',
+              'the broker is back')
+    assert shm(box) == before
+
+
+def test_restart_keeps_regions(box):
+    push(box, 'alice', 'test/ring', 'over a restart')
+    before = shm(box)
+    box.run('systemctl', 'restart', 'shmbrokerd')
+    kept = {name for name in before if 'test.kept' in name}
+    assert kept and {name: shm(box)[name] for name in kept} == {n: before[n] for n in kept}
+
+
+def test_watchdog_is_fed(box):
+    assert show(box, 'WatchdogUSec') not in ('0', '')
+    box.write('/etc/systemd/system/shmbrokerd.service.d/test.conf', '[Service]\nWatchdogSec=500ms\n')
+    box.run('systemctl', 'daemon-reload')
+    box.run('systemctl', 'restart', 'shmbrokerd')
+    first, pid = show(box, 'WatchdogTimestampMonotonic'), show(box, 'MainPID')
+    for _ in range(4):
+        last = first
+        first = until(lambda f=last: (t := show(box, 'WatchdogTimestampMonotonic')) != f and t,
+                      'the watchdog is fed')
+    assert show(box, 'MainPID') == pid
+    box.run('rm', '-r', '/etc/systemd/system/shmbrokerd.service.d')
+    box.run('systemctl', 'daemon-reload')
+
+
+def test_stop_leaves_only_what_is_persistent(box):
+    box.run('systemctl', 'stop', 'shmbrokerd')
+    assert active(box) == 'inactive'
+    assert show(box, 'Result') == 'success'
+    left = shm(box)
+    assert left and all('test.kept' in name for name in left), left
+
+
+def test_broken_configuration_is_an_exit_status_and_no_loop(box):
+    before = shm(box)
+    box.write(MAIN, BROKEN)
+    restarts = show(box, 'NRestarts')
+    done = box.run('systemctl', 'start', 'shmbrokerd', check=False)
+    assert done.returncode != 0
+    assert (show(box, 'Result'), show(box, 'ExecMainStatus')) == ('exit-code', '78')
+    assert active(box) == 'failed' and show(box, 'NRestarts') == restarts
+    assert shm(box) == before, 'something was created or removed'
+    checked = box.run('shmbrokerctl', 'check', MAIN, user='bob', check=False)
+    assert checked.returncode == 1 and f'{MAIN}:4:' in checked.stdout + checked.stderr, checked
+
+
+def test_client_that_waits_does_not_start_a_broken_broker_for_ever(box):
+    done = ctl(box, 'list', user='bob', check=False)
+    assert done.returncode == 1 and done.stderr.count('\n') == 1, done
+    assert show(box, 'Result', 'shmbrokerd.socket') == 'trigger-limit-hit'
+
+
+def test_mended_configuration_starts_again_with_one_command(box):
+    box.write(MAIN, CONFIG)
+    box.run('systemctl', 'start', 'shmbrokerd')
+    assert [active(box, unit) for unit in UNITS] == ['active'] * 3
+    push(box, 'alice', 'test/ring', 'mended')
+    assert pop(box, 'carol', 'test/ring') == 'mended'
+
+
+def test_user_has_a_broker_of_her_own(box):
+    uid = box.run('id', '-u', 'alice').stdout.strip()
+    box.write('/home/alice/.config/shmbroker/shmbrokerd.yaml', '''
+version: 1
+regions: [{name: mine/raw, kind: raw, size: 4K, access: {read: [any]}}]
+''')
+    box.run('chown', '-R', 'alice:', '/home/alice')
+    box.run('systemctl', 'start', f'user@{uid}.service')
+    mine = ('env', f'XDG_RUNTIME_DIR=/run/user/{uid}', 'HOME=/home/alice')
+    box.run(*mine, 'systemctl', '--user', 'start', 'shmbrokerd.socket', 'shmbrokerd-admin.socket',
+            user='alice')
+    listed = box.run(*mine, 'shmbrokerctl', '--socket', f'/run/user/{uid}/shmbroker/broker.sock',
+                     'list', user='alice').stdout
+    assert 'mine/raw' in listed and 'test/ring' not in listed, listed
+    box.run(*mine, 'systemctl', '--user', 'reload', 'shmbrokerd', user='alice')
+    box.run(*mine, 'systemctl', '--user', 'stop', 'shmbrokerd', user='alice')
+    assert not [name for name in shm(box) if 'mine' in name]
+
+
+def test_exposure_is_low(box):
+    out = box.run('systemd-analyze', 'security', '--no-pager', 'shmbrokerd').stdout
+    figure = float(out.split('shmbrokerd.service:')[1].split()[0])
+    assert figure <= 1.5, figure
+
+
+def test_nothing_complained_about_the_units(box):
+    said = [entry['MESSAGE'] for entry in journal(box, '_PID=1')]
+    assert not [line for line in said if 'shmbroker' in line and
+                ('Unknown' in line or 'Failed to parse' in line or 'ignoring' in line)], said
+
+
+def test_end_of_the_day(box):
+    box.run('systemctl', 'stop', *UNITS)
+    assert [active(box, unit) for unit in UNITS] == ['inactive'] * 3
+    assert all('test.kept' in name for name in shm(box))
