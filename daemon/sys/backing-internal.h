@@ -40,6 +40,9 @@ int backing_posix_publish(const BackingDir *dir, const BackingDraft *draft, Back
 /* An O_PATH descriptor of the inode that was written down. */
 int backing_posix_find(const BackingDir *dir, const BackingObject *object, int *ret_fd,
                        BackingFault *fault);
+/* A descriptor of it for use; codes as backing_open(). */
+int backing_posix_open(const BackingDir *dir, const BackingObject *object, int flags, int *ret_fd,
+                       BackingFault *fault);
 int backing_posix_unlink(const BackingDir *dir, const BackingObject *object, BackingFault *fault);
 
 int backing_memfd_create(const BackingParams *params, int *ret_fd, BackingFault *fault);

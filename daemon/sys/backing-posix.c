@@ -8,9 +8,10 @@
  * error instead of an object of somebody else's.
  *
  * The directory is world-writable and sticky, so names can be taken before us but not from us:
- * only root and the owner of an object can rename or unlink it. Nothing is opened by name until
- * the inode behind the name was compared: O_PATH opens neither a FIFO (which blocks) nor a file
- * with a lease on it (which blocks until the lease is broken).
+ * only root and the owner of an object can rename or unlink it. What is opened by name is compared
+ * before anybody gets it, and opening is harmless whatever is there: links are not followed, and
+ * with O_NONBLOCK neither a FIFO blocks nor a file with a lease on it. (By way of an O_PATH
+ * descriptor and /proc it would take twice as many calls, in every attach and for each object.)
  *
  * The link count is not compared. Where fs.protected_hardlinks is off anybody can add a link to our
  * inode; it opens nothing to him, and refusing it would let him take the region from its users.
@@ -86,6 +87,47 @@ int backing_posix_find(const BackingDir *dir, const BackingObject *object, int *
                 }
                 return backing_fail(fault, "open");
         }
+
+        if (fstat(fd, &st) < 0)
+                r = backing_fail(fault, "fstat");
+        else
+                r = backing_compare(object, &st, fault);
+        if (r) {
+                close(fd);
+                return r;
+        }
+
+        *ret_fd = fd;
+        return 0;
+}
+
+/* Why it would not open: it may be somebody else's. */
+static int posix_explain(const BackingDir *dir, const BackingObject *object, int error,
+                         BackingFault *fault) {
+        int fd, r;
+
+        if (error == ENOENT) {
+                fault->step = "open";
+                return BACKING_E_GONE;
+        }
+        if (error != EMFILE && error != ENFILE && error != ENOMEM) {
+                r = backing_posix_find(dir, object, &fd, fault);
+                if (r)
+                        return r;
+                close(fd);
+        }
+        errno = error;
+        return backing_fail(fault, "open");
+}
+
+int backing_posix_open(const BackingDir *dir, const BackingObject *object, int flags, int *ret_fd,
+                       BackingFault *fault) {
+        struct stat st;
+        int fd, r;
+
+        fd = openat(dir->fd, object->name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd < 0)
+                return posix_explain(dir, object, errno, fault);
 
         if (fstat(fd, &st) < 0)
                 r = backing_fail(fault, "fstat");

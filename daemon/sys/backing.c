@@ -279,17 +279,19 @@ static int backing_find(const BackingDir *dir, const BackingObject *object, int 
 
 int backing_open(const BackingDir *dir, const BackingObject *object, bool writable, int *ret_fd,
                  BackingFault *fault) {
-        int fd, r;
+        int fd, flags = writable ? O_RDWR : O_RDONLY, r;
+
+        fault->step = "";
+        if (object->backing == SHMB_BACKING_POSIX)
+                return backing_posix_open(dir, object, flags, ret_fd, fault);
 
         r = backing_find(dir, object, &fd, fault);
         if (r)
                 return r;
 
-        r = backing_reopen(fd, writable ? O_RDWR : O_RDONLY, ret_fd);
+        r = backing_reopen(fd, flags, ret_fd);
         if (r < 0)
                 fault->step = "open";
-        if (fd != object->fd)
-                close(fd);
         return r;
 }
 
