@@ -23,6 +23,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,10 @@ void conn_on_deadline(Conn *conn) {
                 conn_expel(conn, "it did not say hello in time");
         else if (conn->draining && conn_has_unread(conn))
                 conn_expel(conn, "it sends requests and does not read the replies");
+}
+
+Conn *conn_of_client(LeaseClient *client) {
+        return client->connected ? (Conn *)((char *)client - offsetof(Conn, client)) : NULL;
 }
 
 PolicyIdentity conn_identity(Conn *conn, bool with_unit) {

@@ -57,6 +57,9 @@ void conn_end(Conn *conn, LeaseEnd how);
 /** conn_on_deadline() - it did not say hello, or does not read */
 void conn_on_deadline(Conn *conn);
 
+/** conn_of_client() - the connection whose client this is, or NULL: it is absent */
+Conn *conn_of_client(LeaseClient *client);
+
 /** conn_identity() - who asks, for policy; @with_unit costs a look-up the first time */
 PolicyIdentity conn_identity(Conn *conn, bool with_unit);
 

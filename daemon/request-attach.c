@@ -369,7 +369,6 @@ void request_attach(Conn *conn, const WireMessage *message) {
         if (!attach_ensure_live(conn, message->id, region))
                 return;
 
-        (void)conn_identity(conn, true);
         r = lease_grant(&server->registry, region, &conn->client, attach->role,
                         clock_boottime_ns(), &lease, &effects);
         if (r) {

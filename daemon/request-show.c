@@ -206,7 +206,8 @@ void request_list(Conn *conn, const WireMessage *message) {
         conn_reply(conn, &reply, NULL, 0);
 }
 
-static int show_append_holder(Conn *conn, const Lease *lease, uint8_t *page, size_t *n_bytes) {
+static int show_append_holder(const Lease *lease, uint8_t *page, size_t *n_bytes) {
+        Conn *holder = conn_of_client(lease->client);
         WireHolder entry = {
                 .lease = lease->id,
                 .region = lease->region->decl->name,
@@ -221,6 +222,9 @@ static int show_append_holder(Conn *conn, const Lease *lease, uint8_t *page, siz
                 .connected = lease->client->connected,
         };
 
+        /* Asked for when somebody wants to see it: no attach waits for it. */
+        if (holder)
+                (void)conn_identity(holder, true);
         return wire_holder_append(page, WIRE_PAGE_MAX, n_bytes, &entry);
 }
 
@@ -243,7 +247,7 @@ void request_who(Conn *conn, const WireMessage *message) {
              lease = lease_after(registry, lease->id)) {
                 if ((region && lease->region != region) || !show_is_visible(conn, lease->region))
                         continue;
-                if (show_append_holder(conn, lease, page, &n_bytes) < 0) {
+                if (show_append_holder(lease, page, &n_bytes) < 0) {
                         reply.holders.more = true;
                         break;
                 }
