@@ -27,6 +27,7 @@ fi
 for file in "$@"; do
         # shellcheck disable=SC2086
         $compiler -m32 -D_GNU_SOURCE -DPACKAGE_VERSION='"0"' -std=gnu17 -Wall -Wextra -Werror \
+                -Wno-unknown-warning-option \
                 -Wno-unused-parameter -Wno-missing-field-initializers -Wno-maybe-uninitialized \
                 -I "$root" -fsyntax-only "$file"
 done

@@ -107,7 +107,7 @@ static int connect_as_another_uid(void *userdata) {
 static void test_missing_directory_is_made_with_its_mode(void **state) {
         Fixture *fixture = *state;
         char path[SCRATCH_PATH_MAX + 8];
-        mode_t umask_before = umask(0777);
+        mode_t umask_before = umask(0077);
         struct stat st;
         int fd = -1, r;
 
