@@ -35,12 +35,19 @@ bool fault_step(const char *name);
 /** fault_name() - the call that failed last, "" if none did */
 const char *fault_name(void);
 
-/* One wrapped call: FAULT_CALL(int, fchmod, (int fd, mode_t mode), (fd, mode)) */
-#define FAULT_CALL(_type, _name, _parameters, _arguments)                                         \
+#define FAULT_WRAP(_type, _name, _parameters, _arguments, _failure)                               \
         _type __real_##_name _parameters;                                                         \
         _type __wrap_##_name _parameters;                                                         \
         _type __wrap_##_name _parameters {                                                        \
                 if (fault_step(#_name))                                                           \
-                        return (_type)-1;                                                         \
+                        return _failure;                                                          \
                 return __real_##_name _arguments;                                                 \
         }
+
+/* One wrapped call: FAULT_CALL(int, fchmod, (int fd, mode_t mode), (fd, mode)) */
+#define FAULT_CALL(_type, _name, _parameters, _arguments)                                         \
+        FAULT_WRAP(_type, _name, _parameters, _arguments, (_type)-1)
+
+/* One that gives memory: FAULT_MEMORY(malloc, (size_t n), (n)) */
+#define FAULT_MEMORY(_name, _parameters, _arguments)                                              \
+        FAULT_WRAP(void *, _name, _parameters, _arguments, NULL)

@@ -24,6 +24,7 @@
 #include <cmocka.h>
 #include "daemon/sys/clock.h"
 #include "daemon/sys/peer.h"
+#include "tests/harness/fault.h"
 #include "tests/harness/fork.h"
 #include "tests/harness/scratch.h"
 
@@ -90,6 +91,10 @@ int __wrap_sd_pid_get_unit(pid_t pid, char **ret_unit) {
         *ret_unit = strdup(unit_played);
         return *ret_unit ? 0 : -ENOMEM;
 }
+
+FAULT_MEMORY(calloc, (size_t n, size_t size), (n, size))
+FAULT_CALL(int, open64, (const char *path, int flags, mode_t mode), (path, flags, mode))
+FAULT_CALL(ssize_t, read, (int fd, void *buffer, size_t n), (fd, buffer, n))
 
 static int setup(void **state) {
         Fixture *fixture = calloc(1, sizeof(*fixture));
@@ -398,6 +403,42 @@ static void test_all_groups_are_taken_or_none(void **state) {
         close(fd);
 }
 
+/* What /proc does not say is not known; without memory for the groups there is no peer. */
+static void test_each_call_may_fail_and_nothing_is_left(void **state) {
+        static const int errors[] = { ENOMEM, EMFILE, ENOENT, EACCES };
+        Fixture *fixture = *state;
+        int client = connect_here(fixture), fd = accept_here(fixture), r;
+        size_t i, n_fds = scratch_count_fds();
+        Peer peer = PEER_NULL(peer);
+        unsigned nth;
+
+        peerpidfd_error = ENOPROTOOPT;
+        for (i = 0; i < sizeof(errors) / sizeof(*errors); i++) {
+                for (nth = 1; nth < 20; nth++) {
+                        fault_arm(nth, errors[i]);
+                        r = peer_init_with_fd(&peer, fd, clock_boottime_ns());
+                        if (!fault_disarm())
+                                break;
+                        if (r == 0) {
+                                assert_int_equal(peer.uid, geteuid());
+                                assert_true(peer.pidfd < 0 ||
+                                            (peer.started_ticks == 0 && !peer.command[0]));
+                        } else {
+                                assert_true(r == -ENOMEM || r == -EMFILE);
+                                assert_null(peer.gids);
+                        }
+                        peer_deinit(&peer);
+                        assert_int_equal(scratch_count_fds(), n_fds);
+                }
+                assert_int_equal(r, 0);
+                assert_int_equal(peer.source, PEER_PIDFD_ADVISORY);
+                assert_int_equal(nth, 8);
+                peer_deinit(&peer);
+        }
+        close(client);
+        close(fd);
+}
+
 static void test_socket_without_peer_is_an_error(void **state) {
         Fixture *fixture = *state;
         int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -472,6 +513,7 @@ int main(void) {
                 TEST(test_process_of_another_uid_is_not_watched_by_its_number),
                 TEST(test_each_error_of_the_pidfd_has_its_branch),
                 TEST(test_all_groups_are_taken_or_none),
+                TEST(test_each_call_may_fail_and_nothing_is_left),
                 TEST(test_socket_without_peer_is_an_error),
                 cmocka_unit_test(test_process_of_a_predecessor_is_found_only_if_it_is_the_same),
                 TEST(test_unit_is_told_only_of_a_live_process),

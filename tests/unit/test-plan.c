@@ -5,6 +5,7 @@
  * cannot be done live is refused with a sentence.
  */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,9 @@
 #include <cmocka.h>
 #include "config/decl.h"
 #include "daemon/core/plan.h"
+#include "tests/harness/fault.h"
+
+FAULT_MEMORY(calloc, (size_t n, size_t size), (n, size))
 
 static DeclSet *set_new(void) {
         DeclSet *set = NULL;
@@ -285,6 +289,27 @@ static void test_longest_names_fit_their_line(void **state) {
         decl_set_free(new);
 }
 
+static void test_want_of_memory_leaves_no_plan(void **state) {
+        DeclSet *new = set_new();
+        Plan *made = NULL;
+        unsigned nth;
+        int r;
+
+        ring(new, "a");
+        for (nth = 1; nth < 10; nth++) {
+                fault_arm(nth, ENOMEM);
+                r = plan_new(NULL, new, &made);
+                if (!fault_disarm())
+                        break;
+                assert_int_equal(r, -ENOMEM);
+                assert_null(made);
+        }
+        assert_int_equal(r, 0);
+        assert_int_equal(nth, 3);
+        plan_free(made);
+        decl_set_free(new);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_first_configuration_is_added_in_order_of_name),
@@ -294,6 +319,7 @@ int main(void) {
                 cmocka_unit_test(test_each_part_of_the_shape_makes_other_objects),
                 cmocka_unit_test(test_only_a_held_region_cannot_be_reshaped),
                 cmocka_unit_test(test_longest_names_fit_their_line),
+                cmocka_unit_test(test_want_of_memory_leaves_no_plan),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

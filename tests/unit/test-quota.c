@@ -5,6 +5,7 @@
  * may change while charges are out.
  */
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +15,9 @@
 #include <cmocka.h>
 #include "daemon/core/quota.h"
 #include "protocol/limits.h"
+#include "tests/harness/fault.h"
+
+FAULT_MEMORY(realloc, (void *memory, size_t size), (memory, size))
 
 static const DeclLimits LIMITS = {
         .connections_per_uid = 2,
@@ -181,6 +185,27 @@ static void test_many_uids_keep_their_own_counts(void **state) {
                 quota_charge_deinit(&charges[slot]);
 }
 
+static void test_want_of_memory_charges_nothing(void **state) {
+        Quota *quota = *state;
+        QuotaCharge charges[16] = {};
+        uint32_t uid;
+        int r;
+
+        for (uid = 0; uid < 16; uid++) {
+                fault_arm(1, ENOMEM);
+                r = quota_charge(quota, &charges[uid], uid, QUOTA_LEASES, 1);
+                if (!fault_disarm())
+                        continue;
+                assert_int_equal(r, -ENOMEM);
+                assert_null(charges[uid].quota);
+                assert_int_equal(quota_used(quota, uid, QUOTA_LEASES), 0);
+                assert_int_equal(quota->used[QUOTA_LEASES], uid);
+                assert_int_equal(quota_charge(quota, &charges[uid], uid, QUOTA_LEASES, 1), 0);
+        }
+        for (uid = 0; uid < 16; uid++)
+                quota_charge_deinit(&charges[uid]);
+}
+
 static void test_refusal_names_the_limit_and_its_key(void **state) {
         Quota *quota = *state;
         QuotaCharge charge = {};
@@ -210,6 +235,7 @@ int main(void) {
                 TEST(test_lower_limit_takes_nothing_away_and_gives_nothing_more),
                 TEST(test_uids_leave_with_their_last_charge),
                 TEST(test_many_uids_keep_their_own_counts),
+                TEST(test_want_of_memory_charges_nothing),
                 TEST(test_refusal_names_the_limit_and_its_key),
         };
 
