@@ -31,6 +31,16 @@ static int64_t reply_deadline(int64_t deadline) {
         return deadline > least ? deadline : least;
 }
 
+/* What is left of a packet that could not be taken is not known: it is not waited for. */
+static int failed(struct shmb *c, int error) {
+        if (error < 0 && error != -EPIPE && error != -ETIMEDOUT) {
+                shmb__say(&c->error, "%s: cannot talk to the broker: %s", c->path,
+                          strerrordesc_np(-error));
+                shmb__drop(c);
+        }
+        return error;
+}
+
 static int send_message(struct shmb *c, const WireMessage *message, int64_t deadline) {
         uint8_t packet[SHMB__REQUEST_SIZE];
         size_t n_bytes;
@@ -39,7 +49,7 @@ static int send_message(struct shmb *c, const WireMessage *message, int64_t dead
         r = wire_encode(message, packet, sizeof(packet), &n_bytes);
         if (r < 0)
                 return r;
-        return shmb__socket_send(c->fd, packet, n_bytes, deadline);
+        return failed(c, shmb__socket_send(c->fd, packet, n_bytes, deadline));
 }
 
 void shmb__tell(struct shmb *c, WireMessage *message) {
@@ -74,7 +84,7 @@ static int receive_one(struct shmb *c, uint64_t id, int64_t deadline, WireMessag
         if (n == -EBADMSG)
                 return broken(c, "with more than a message may hold");
         if (n < 0)
-                return n;
+                return failed(c, n);
         r = wire_decode(c->packet, (size_t)n, ret_reply);
         if (r == -EBADMSG) {
                 shmb__fds_close(ret_fds);
