@@ -86,27 +86,46 @@ static void objects_fail(ObjectsFault *fault, ShmbStatus status, const char *reg
                  strerror(-r));
 }
 
-/* What an object is born with; returns how many bytes of @first are meant. */
-static size_t objects_fill_first(const Region *region, const RegionObject *object,
-                                 ShmbControl *first) {
-        const ShmbGeometry *geometry = &region->decl->geometry;
+/* What an object is born with: the longest is a control object with all its entries. */
+typedef struct ObjectsFirst {
+        ShmbControl control;
+        ShmbParty parties[SHMB_LANES_MAX + SHMB_SEATS_MAX];
+} ObjectsFirst;
+
+/* Vacant lanes and seats, in the epoch of their objects: a client that finds another epoch here
+ * than it was given believes that an object was replaced. */
+static size_t objects_fill_control(Region *region, ObjectsFirst *first) {
         const uint32_t live = SHMB_REGION_LIVE;
+        size_t i;
+
+        assert(region->n_parties <= sizeof(first->parties) / sizeof(first->parties[0]));
+        /* A private draft of bytes: plain copies are enough. */
+        memcpy(&first->control.state, &live, sizeof(live));
+        memcpy(&first->control.generation, &region->generation, sizeof(region->generation));
+        for (i = 0; i < region->n_parties; i++)
+                memcpy(&first->parties[i].epoch,
+                       &region_party_object(region, &region->parties[i])->epoch,
+                       sizeof(first->parties[i].epoch));
+        return sizeof(first->control) + i * sizeof(first->parties[0]);
+}
+
+/* Returns how many bytes of @first are meant. */
+static size_t objects_fill_first(Region *region, const RegionObject *object,
+                                 ObjectsFirst *first) {
+        ShmbHeader *header = &first->control.header;
+        size_t n_bytes = sizeof(*header);
 
         memset(first, 0, sizeof(*first));
         switch (object->kind) {
         case SHMB_OBJECT_CONTROL:
-                /* A private draft of bytes: plain copies are enough. */
-                memcpy(&first->state, &live, sizeof(live));
-                memcpy(&first->generation, &region->generation, sizeof(region->generation));
-                shmb_header_init(&first->header, geometry, object->kind, object->index,
-                                 object->epoch, region->tag, region->generation);
-                return sizeof(*first);
+                n_bytes = objects_fill_control(region, first);
+                /* fall through */
         case SHMB_OBJECT_LANE:
         case SHMB_OBJECT_SEAT:
         case SHMB_OBJECT_GROUP:
-                shmb_header_init(&first->header, geometry, object->kind, object->index,
+                shmb_header_init(header, &region->decl->geometry, object->kind, object->index,
                                  object->epoch, region->tag, region->generation);
-                return sizeof(first->header);
+                return n_bytes;
         case SHMB_OBJECT_DATA:
         case SHMB_OBJECT_NONE:
         case _SHMB_OBJECT_N:
@@ -122,7 +141,7 @@ static int objects_draft(Server *server, Region *region, RegionObject *object,
         BackingObject described;
         BackingFault backing = {};
         BackingParams params;
-        ShmbControl first;
+        ObjectsFirst first;
         int r;
 
         objects_describe(server, region, object, name, &described);
