@@ -101,6 +101,9 @@ static int fetch_locked(struct shmb_region *r, const Peers *peers, uint32_t inde
         if (reply.attached.n_objects != 1 || fds.n != 1 || fds.truncated ||
             said->kind != peers->kind || said->index != index || said->writable)
                 result = -EPROTO;
+        else if (said->epoch == peers->objects[index].epoch)
+                /* What is in use already: entering it anew would take its items twice. */
+                result = -EAGAIN;
         else
                 result = shmb__object_map(&grant, said, fds.fds[0], &r->coming);
         r->coming_index = index;
