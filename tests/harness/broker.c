@@ -311,6 +311,8 @@ size_t broker_shm(const Broker *broker, BrokerName ret_names[static BROKER_NAMES
                     fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
                 assert_true(n < BROKER_NAMES_MAX);
+                /* Two of them are compared as bytes. */
+                memset(&ret_names[n], 0, sizeof(ret_names[n]));
                 strcpy(ret_names[n].name, entry->d_name);
                 ret_names[n].dev = st.st_dev;
                 ret_names[n].ino = st.st_ino;

@@ -310,10 +310,10 @@ static void change_in_child(void *data) {
         WireMessage message = { .type = WIRE_STATUS };
         Caller caller;
 
-        child_become(&(ChildIdentity){ .uid = 0, .gid = 0 });
-        child_equal(setresuid(-1, 61001, 0), 0);
+        child_equal(setresuid(61001, 61001, 0), 0);
         child_equal(caller_begin(&caller, data), 0);
         child_equal(caller_call(&caller, &message), 0);
+        child_equal(setresuid(-1, 0, -1), 0);
         child_equal(setresuid(61002, 61002, 61002), 0);
         message.id = 0;
         child_equal(caller_call(&caller, &message), SHMB_STATUS_PROTOCOL);

@@ -25,6 +25,7 @@
 
 enum {
         LINGER_MS = 300,
+        N_RAW = 2, /* names of a raw region: control and data */
 };
 
 static Broker broker;
@@ -67,10 +68,19 @@ static void leave(Caller *caller, CallerLease *lease) {
 
 /* The 4 KiB of a raw region; for munmap(). */
 static char *map(const CallerLease *lease, int protection) {
-        char *memory = mmap(NULL, 4096, protection, MAP_SHARED, lease->fds[0], 0);
+        char *memory;
 
+        memory = mmap(NULL, 4096, protection, MAP_SHARED,
+                      lease->fds[caller_object(lease, SHMB_OBJECT_DATA, 0)], 0);
         assert_ptr_not_equal(memory, MAP_FAILED);
         return memory;
+}
+
+static void assert_same_names(const BrokerName *before, size_t n) {
+        BrokerName after[BROKER_NAMES_MAX];
+
+        assert_int_equal(broker_shm(&broker, after), n);
+        assert_memory_equal(before, after, n * sizeof(before[0]));
 }
 
 static const char yaml_kinds[] =
@@ -84,20 +94,20 @@ static const char yaml_kinds[] =
                 "  - {name: $/later, lifetime: {policy: on_demand, linger: 300ms}}\n";
 
 static void test_stop_leaves_persistent_regions_only(void **state) {
-        BrokerName before[BROKER_NAMES_MAX], after[BROKER_NAMES_MAX];
+        BrokerName before[BROKER_NAMES_MAX];
         CallerLease lease;
         Caller caller;
         char *memory;
 
         broker_begin(&broker, yaml_kinds);
-        assert_int_equal(broker_n_shm(&broker), 2);
+        assert_int_equal(broker_n_shm(&broker), 2 * N_RAW);
         attach(&caller, "kept", SHMB_ROLE_WRITE, &lease);
         memory = map(&lease, PROT_READ | PROT_WRITE);
         strcpy(memory, "remember me");
         munmap(memory, 4096);
         leave(&caller, &lease);
         broker_stop(&broker);
-        assert_int_equal(broker_shm(&broker, before), 1);
+        assert_int_equal(broker_shm(&broker, before), N_RAW);
         assert_non_null(strstr(before[0].name, "kept"));
 
         broker_start(&broker);
@@ -107,8 +117,7 @@ static void test_stop_leaves_persistent_regions_only(void **state) {
         munmap(memory, 4096);
         leave(&caller, &lease);
         broker_stop(&broker);
-        assert_int_equal(broker_shm(&broker, after), 1);
-        assert_memory_equal(before, after, sizeof(before[0]));
+        assert_same_names(before, N_RAW);
 
         /* and once it is declared no more it goes too */
         broker_configure(&broker, "version: 1\nregions: []\n");
@@ -150,14 +159,14 @@ static void test_on_demand_region_lives_from_first_to_last_lease(void **state) {
         assert_int_equal(region_now("now").state, SHMB_REGION_DECLARED);
         attach(&a, "now", SHMB_ROLE_WRITE, &first);
         assert_int_equal(region_now("now").state, SHMB_REGION_LIVE);
-        assert_int_equal(broker_n_shm(&broker), 3);
+        assert_int_equal(broker_n_shm(&broker), 3 * N_RAW);
         attach(&b, "now", SHMB_ROLE_READ, &second);
         leave(&a, &first);
         broker_until(region_now("now").n_writers == 0);
         assert_int_equal(region_now("now").state, SHMB_REGION_LIVE);
         leave(&b, &second);
         broker_until(region_now("now").state == SHMB_REGION_DECLARED);
-        assert_int_equal(broker_n_shm(&broker), 2);
+        assert_int_equal(broker_n_shm(&broker), 2 * N_RAW);
         assert_true(broker_said(&broker, broker_name(&broker, "now"), NULL));
         broker_deinit(&broker);
 }
@@ -209,7 +218,7 @@ static void test_reload_adds_removes_and_changes_access(void **state) {
 
         broker_begin(&broker, yaml_before);
         n = broker_shm(&broker, before);
-        assert_int_equal(n, 3);
+        assert_int_equal(n, 3 * N_RAW);
         attach(&a, "stays", SHMB_ROLE_WRITE, &stays);
         attach(&b, "tightens", SHMB_ROLE_READ, &tightens);
 
@@ -219,7 +228,7 @@ static void test_reload_adds_removes_and_changes_access(void **state) {
         assert_int_equal(region_now("stays").state, SHMB_REGION_LIVE);
         assert_int_equal(region_now("comes").state, SHMB_REGION_LIVE);
         assert_int_equal(region_now("goes").state, SHMB_REGION_NONE);
-        assert_int_equal(broker_n_shm(&broker), 3);
+        assert_int_equal(broker_n_shm(&broker), 3 * N_RAW);
         assert_int_equal(fstat(stays.fds[0], &st), 0);
         for (i = 0; i < n; i++)
                 n_same += before[i].ino == st.st_ino;
@@ -250,7 +259,7 @@ static const struct {
 };
 
 static void test_reload_of_a_bad_file_changes_nothing_and_says_where(void **state) {
-        BrokerName before[BROKER_NAMES_MAX], after[BROKER_NAMES_MAX];
+        BrokerName before[BROKER_NAMES_MAX];
         CallerLease lease;
         Caller caller;
         size_t i, n;
@@ -263,8 +272,7 @@ static void test_reload_of_a_bad_file_changes_nothing_and_says_where(void **stat
                 broker_reload(&broker);
                 assert_true(broker_said(&broker, "shmbrokerd.yaml", bad[i].position));
                 assert_true(broker_said(&broker, bad[i].says, bad[i].position));
-                assert_int_equal(broker_shm(&broker, after), n);
-                assert_memory_equal(before, after, n * sizeof(before[0]));
+                assert_same_names(before, n);
                 assert_int_equal(region_now("goes").state, SHMB_REGION_LIVE);
                 assert_int_equal(region_now("comes").state, SHMB_REGION_NONE);
                 assert_int_equal(region_now("stays").n_readers, 1);
@@ -359,7 +367,7 @@ static void test_reload_storm(void **state) {
         /* Signals that came while one was served may still be there. */
         broker_until(region_now("comes").state == SHMB_REGION_LIVE);
         assert_int_equal(region_now("goes").state, SHMB_REGION_NONE);
-        broker_until(broker_n_shm(&broker) == 3);
+        broker_until(broker_n_shm(&broker) == 3 * N_RAW);
         broker_end(&broker);
 }
 
