@@ -83,7 +83,7 @@ static int record_write_entries(RecordBatch *batch, const RecordEntry *entries,
 static int record_write_new(int dir_fd, const uint8_t boot_id[static RECORD_BOOT_ID_SIZE],
                             const RecordEntry *entries, size_t n_entries, int *ret_fd,
                             uint64_t *ret_size_bytes) {
-        RecordBatch batch = { .n = RECORD_FILE_HEADER_SIZE };
+        RecordBatch batch;
         int r;
 
         /* Left by a broker that was killed here. */
@@ -95,6 +95,8 @@ static int record_write_new(int dir_fd, const uint8_t boot_id[static RECORD_BOOT
                 return -errno;
 
         record_encode_header(boot_id, batch.bytes);
+        batch.n = RECORD_FILE_HEADER_SIZE;
+        batch.n_written = 0;
         /* Whatever the umask was. */
         r = fchmod(batch.fd, 0600) < 0 ? -errno : 0;
         if (r == 0)
@@ -137,12 +139,16 @@ int record_open(Record *record, int dir_fd, const uint8_t boot_id[static RECORD_
 }
 
 int record_append(Record *record, const RecordEntry *entries, size_t n_entries) {
-        RecordBatch batch = { .fd = record->fd };
+        RecordBatch batch;
         int r;
 
         if (record->broken)
                 return -EIO;
 
+        /* Not its bytes: this is on the way of every attach. */
+        batch.fd = record->fd;
+        batch.n = 0;
+        batch.n_written = 0;
         r = record_write_entries(&batch, entries, n_entries);
         if (r < 0) {
                 if (ftruncate(record->fd, (off_t)record->size_bytes) < 0)
