@@ -47,6 +47,24 @@ static void lapse_say(const Lease *lease, const char *reason) {
                   shmb_role_to_string(lease->role), reason);
 }
 
+/* The last lease of a region is over: what stood in nobody's way but its holders' goes. */
+static void lapse_idle(Server *server, Region *region) {
+        ObjectsFault fault;
+
+        if (region->departed) {
+                objects_remove(server, region, "it is no longer declared, and nobody holds it");
+                registry_remove(&server->registry, region);
+                return;
+        }
+        if (region->state != SHMB_REGION_LOST)
+                return;
+        objects_remove(server, region, "it was lost, and nobody holds it any more");
+        if (region->decl->lifetime == SHMB_LIFETIME_ON_DEMAND)
+                return;
+        if (objects_create(server, region, QUOTA_UID_BROKER, &fault))
+                log_plain(LOG_ERR, "%s.", fault.sentence);
+}
+
 void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {
         uint64_t id = lease->id;
         LeaseEffects effects;
@@ -61,11 +79,8 @@ void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {
         ledger_lease_ended(server, id, how);
         if (effects.prove)
                 lapse_party(server, effects.region, effects.party);
-        if (effects.idle && effects.region->departed) {
-                objects_remove(server, effects.region,
-                               "it is no longer declared, and nobody holds it");
-                registry_remove(&server->registry, effects.region);
-        }
+        if (effects.idle)
+                lapse_idle(server, effects.region);
 }
 
 void lapse_client(Server *server, LeaseClient *client, LeaseEnd how) {

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <grp.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -152,16 +151,6 @@ static int choose_runtime(char *buffer, size_t size) {
         return n >= 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
-/* The only question to the user database that is not the configuration's; before any client is. */
-static uint32_t find_admin_gid(void) {
-        const struct group *group;
-
-        if (is_user_session())
-                return UINT32_MAX;
-        group = getgrnam(SERVER_ADMIN_GROUP);
-        return group ? group->gr_gid : UINT32_MAX;
-}
-
 static int run(const ServerParams *params) {
         Server *server = NULL;
         int r;
@@ -200,7 +189,7 @@ int main(int argc, char **argv) {
 
         set_up_process();
         params.runtime_path = runtime;
-        params.admin_gid = arg_check ? UINT32_MAX : find_admin_gid();
+        params.admin_group = is_user_session() ? NULL : SERVER_ADMIN_GROUP;
         r = run(&params);
         config_paths_deinit(&paths);
         return r;

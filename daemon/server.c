@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,9 +227,16 @@ static int server_init_system(Server *server) {
         return 0;
 }
 
+/* Asks the user database, which under systemd nobody needs to: its sockets have their group. */
+static gid_t server_find_gid(const char *name) {
+        const struct group *group = name ? getgrnam(name) : NULL;
+
+        return group ? group->gr_gid : SOCKETS_GID_KEEP;
+}
+
 /* Bind it, unless systemd did. */
 static int server_open_listener(Server *server, Listener *listener, const char *fd_name,
-                                const char *name, mode_t mode, gid_t gid) {
+                                const char *name, mode_t mode, const char *group) {
         SocketsFault fault = {};
         int r;
 
@@ -238,7 +246,7 @@ static int server_open_listener(Server *server, Listener *listener, const char *
                 r = sockets_adopt(listener->fd);
         } else {
                 r = sockets_listen(server->runtime_fd, server->params.runtime_path, name, mode,
-                                   gid, &listener->fd, &fault);
+                                   server_find_gid(group), &listener->fd, &fault);
         }
         switch (r) {
         case 0:
@@ -265,8 +273,6 @@ static int server_open_listener(Server *server, Listener *listener, const char *
 }
 
 static int server_open_listeners(Server *server) {
-        gid_t gid = server->params.admin_gid == UINT32_MAX ? SOCKETS_GID_KEEP
-                                                           : server->params.admin_gid;
         size_t i;
         int r;
 
@@ -275,10 +281,10 @@ static int server_open_listeners(Server *server) {
         server->listeners[1].admin = true;
 
         r = server_open_listener(server, &server->listeners[0], "broker", SERVER_SOCKET_NAME,
-                                 0666, SOCKETS_GID_KEEP);
+                                 0666, NULL);
         if (r == 0)
                 r = server_open_listener(server, &server->listeners[1], "admin",
-                                         SERVER_ADMIN_NAME, 0660, gid);
+                                         SERVER_ADMIN_NAME, 0660, server->params.admin_group);
         for (i = 0; i < server->store.n_entries; i++)
                 if (server->store.entries[i].fd >= 0)
                         log_plain(LOG_NOTICE, "Closed the inherited descriptor \"%s\": it is of "

@@ -57,7 +57,7 @@ enum {
 struct ServerParams {
         const ConfigPaths *config;
         const char *runtime_path; /* runtime directory */
-        uint32_t admin_gid;       /* group of admin.sock, or UINT32_MAX to keep the broker's own */
+        const char *admin_group;  /* whose admin.sock is, where we bind it; NULL: as the process */
 };
 
 struct Listener {
