@@ -47,7 +47,7 @@ static int look_up_user(void *data, const char *name, uint32_t *ret_uid) {
 }
 
 static int look_up_group(void *data, const char *name, uint32_t *ret_gid) {
-        static const char *const groups[] = {"analytics", "ops", NULL};
+        static const char *const groups[] = {"analytics", "ops", "shmbroker-admin", NULL};
 
         return look_up(groups, 1002, name, ret_gid);
 }

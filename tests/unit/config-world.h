@@ -5,8 +5,8 @@
  * The World of a Configuration
  *
  * What tests of config/ read against: a machine with 16 GiB of memory and 8 GiB for /dev/shm; users
- * sensors (1000) and alice (1001); groups analytics (1002) and ops (1003); nobody and nogroup,
- * which have the overflow id; and `broken`, whose look-up fails.
+ * sensors (1000) and alice (1001); groups analytics (1002), ops (1003) and shmbroker-admin (1004);
+ * nobody and nogroup, which have the overflow id; and `broken`, whose look-up fails.
  */
 
 #include <stdbool.h>
