@@ -6,6 +6,7 @@
  * A countdown for the whole process: tests are single-threaded where faults are armed.
  */
 
+#include <signal.h>
 #include "tests/harness/fault.h"
 
 static unsigned fault_countdown;
@@ -29,6 +30,8 @@ bool fault_step(const char *name) {
         if (fault_countdown == 0 || --fault_countdown > 0)
                 return false;
 
+        if (fault_error == FAULT_KILL)
+                raise(SIGKILL);
         fault_happened = true;
         fault_last = name;
         errno = fault_error;

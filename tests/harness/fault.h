@@ -15,10 +15,15 @@
 #include <errno.h>
 #include <stdbool.h>
 
+enum {
+        /* Not an errno: the process is killed where the call would begin. */
+        FAULT_KILL = -1,
+};
+
 /**
  * fault_arm() - let one call fail
  * @nth:        which of the wrapped calls from now on, counted from 1
- * @error:      errno that it fails with
+ * @error:      errno that it fails with, or FAULT_KILL
  */
 void fault_arm(unsigned nth, int error);
 

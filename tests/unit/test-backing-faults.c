@@ -6,7 +6,9 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -16,6 +18,7 @@
 #include <cmocka.h>
 #include "daemon/sys/backing.h"
 #include "tests/harness/fault.h"
+#include "tests/harness/fork.h"
 #include "tests/harness/scratch.h"
 
 enum {
@@ -149,6 +152,64 @@ static void test_each_call_of_a_memfd_may_fail_and_nothing_is_left(void **state)
                 check_each_call_may_fail(*state, SHMB_BACKING_MEMFD, errors[i]);
 }
 
+typedef struct Killing {
+        Fixture *fixture;
+        unsigned nth;
+} Killing;
+
+/* 0 if it came through without being killed. */
+static int create_until_killed(void *userdata) {
+        Killing *killing = userdata;
+        BackingParams params = params_of(SHMB_BACKING_POSIX);
+        BackingDraft draft = BACKING_DRAFT_NULL(draft);
+        BackingObject object = BACKING_OBJECT_NULL(object);
+        BackingFault fault = {};
+
+        fault_arm(killing->nth, FAULT_KILL);
+        if (backing_create(&killing->fixture->dir, &params, &draft, &fault) != 0 ||
+            backing_publish(&killing->fixture->dir, &draft, &object, &fault) != 0)
+                return 1;
+        return 0;
+}
+
+static void expect_whole(Fixture *fixture) {
+        BackingParams params = params_of(SHMB_BACKING_POSIX);
+        char header[6];
+        struct stat st;
+        int fd;
+
+        fd = openat(fixture->dir.fd, params.name, O_RDONLY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_int_equal(fstat(fd, &st), 0);
+        assert_int_equal(st.st_size, SIZE);
+        assert_true(st.st_blocks * 512 >= SIZE);
+        assert_int_equal(st.st_mode, S_IFREG | 0600);
+        assert_int_equal(backing_read(fd, 0, header, sizeof(header)), 0);
+        assert_memory_equal(header, "header", sizeof(header));
+        close(fd);
+        assert_int_equal(unlinkat(fixture->dir.fd, params.name, 0), 0);
+}
+
+static void test_killed_before_any_call_there_is_no_object_or_a_whole_one(void **state) {
+        Killing killing = { .fixture = *state };
+        unsigned n_whole = 0;
+        int r;
+
+        for (killing.nth = 1; killing.nth < 100; killing.nth++) {
+                r = fork_run(create_until_killed, &killing);
+                assert_true(r == 0 || r == 128 + SIGKILL);
+                if (scratch_count(killing.fixture->path) > 0) {
+                        expect_whole(killing.fixture);
+                        n_whole++;
+                }
+                if (r == 0)
+                        break;
+        }
+        /* The run that nobody killed; the link is the last call of all others. */
+        assert_int_equal(n_whole, 1);
+        assert_true(killing.nth > 7);
+}
+
 static void test_interrupted_reservation_is_tried_again(void **state) {
         Fixture *fixture = *state;
         BackingParams params = params_of(SHMB_BACKING_POSIX);
@@ -182,6 +243,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_each_call_of_a_posix_object_may_fail_and_nothing_is_left),
                 TEST(test_each_call_of_a_memfd_may_fail_and_nothing_is_left),
+                TEST(test_killed_before_any_call_there_is_no_object_or_a_whole_one),
                 TEST(test_interrupted_reservation_is_tried_again),
                 TEST(test_kernel_without_noexec_seal_still_makes_memfds),
         };

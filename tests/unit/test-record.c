@@ -351,6 +351,37 @@ static void test_reading_that_fails_anywhere_leaves_nothing(void **state) {
         record_content_deinit(&content);
 }
 
+typedef struct Killing {
+        Fixture *fixture;
+        unsigned nth;
+} Killing;
+
+static int compact_until_killed(void *userdata) {
+        Killing *killing = userdata;
+        RecordEntry entries[2] = { lease(1), lease(2) };
+
+        fault_arm(killing->nth, FAULT_KILL);
+        return record_compact(&killing->fixture->record, entries, 2) == 0 ? 0 : 1;
+}
+
+static void test_killed_before_any_call_of_a_compaction_it_is_the_old_or_the_new_record(
+                void **state) {
+        Killing killing = { .fixture = *state };
+        int r;
+
+        for (killing.nth = 1; killing.nth < 20; killing.nth++) {
+                record_close(&killing.fixture->record);
+                assert_int_equal(begin(killing.fixture, 3), 0);
+                r = fork_run(compact_until_killed, &killing);
+                if (r == 0)
+                        break;
+                assert_int_equal(r, 128 + SIGKILL);
+                expect(killing.fixture, 3, false);
+        }
+        assert_int_equal(killing.nth, 5);
+        expect(killing.fixture, 2, false);
+}
+
 /* Appends and rewrites until it is killed. */
 static int write_for_ever(void *userdata) {
         Fixture *fixture = userdata;
@@ -435,6 +466,7 @@ int main(void) {
                 TEST(test_half_entry_that_cannot_be_cut_off_ends_the_record_until_it_is_rewritten),
                 TEST(test_compaction_that_fails_anywhere_goes_on_as_before),
                 TEST(test_reading_that_fails_anywhere_leaves_nothing),
+                TEST(test_killed_before_any_call_of_a_compaction_it_is_the_old_or_the_new_record),
                 TEST(test_killed_at_any_time_it_is_a_record),
                 cmocka_unit_test(test_boot_id_is_that_of_the_kernel),
         };
