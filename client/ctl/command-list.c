@@ -70,15 +70,19 @@ int who_fill(Ctl *ctl, Talk *talk, const char *name, Table *table) {
 }
 
 int command_who(Ctl *ctl, int n_arguments, char **arguments) {
+        const char *name = n_arguments > 0 ? arguments[0] : NULL;
         Table *table = NULL;
         Talk *talk = NULL;
-        int r;
+        int r = CTL_DONE;
 
-        r = ctl_table_new(ctl, &shape_holder, &table);
+        if (name)
+                r = ctl_check_name(ctl, name);
+        if (r == CTL_DONE)
+                r = ctl_table_new(ctl, &shape_holder, &table);
         if (r == CTL_DONE)
                 r = talk_open(ctl, &talk);
         if (r == CTL_DONE)
-                r = who_fill(ctl, talk, n_arguments > 0 ? arguments[0] : NULL, table);
+                r = who_fill(ctl, talk, name, table);
         if (r == CTL_DONE)
                 r = ctl_printed(ctl, table_print(table, ctl->out));
 

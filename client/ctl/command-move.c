@@ -48,7 +48,9 @@ static int move_find(Move *move) {
         Talk *talk = NULL;
         int r;
 
-        r = talk_open(move->ctl, &talk);
+        r = ctl_check_name(move->ctl, move->name);
+        if (r == CTL_DONE)
+                r = talk_open(move->ctl, &talk);
         if (r == CTL_DONE)
                 r = talk_list(talk, move->name, move_kind, move);
         if (r == CTL_DONE && move->kind == SHMB_KIND_NONE)
@@ -74,6 +76,9 @@ static int move_open(Move *move, enum shmb_role role, enum shmb_role role_raw) {
                 return ctl_fail(ctl, "%s: cannot connect: %s", move->path, strerror(-r));
 
         want.kind = move->kind;
+        /* Without a time-out a lane that is held is not waited for longer than the library does. */
+        if (ctl->timeout_ns >= 0)
+                want.timeout_ns = ctl->timeout_ns;
         r = shmb_attach(move->broker, move->name, move->kind == SHMB_KIND_RAW ? role_raw : role,
                         &want, &move->region);
         if (r < 0)

@@ -79,7 +79,9 @@ int command_show(Ctl *ctl, int n_arguments, char **arguments) {
         Talk *talk = NULL;
         int r;
 
-        r = show_new(ctl, &show);
+        r = ctl_check_name(ctl, arguments[0]);
+        if (r == CTL_DONE)
+                r = show_new(ctl, &show);
         if (r == CTL_DONE)
                 r = talk_open(ctl, &talk);
         if (r == CTL_DONE)

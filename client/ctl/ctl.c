@@ -12,6 +12,7 @@
 
 #include "client/ctl/ctl.h"
 #include "client/ctl/format.h"
+#include "protocol/name.h"
 
 __attribute__((format(printf, 3, 0))) static void
 complain(Ctl *ctl, const char *hint, const char *format, va_list arguments) {
@@ -43,6 +44,15 @@ int ctl_usage(Ctl *ctl, const char *format, ...) {
         complain(ctl, " (see shmbrokerctl --help)", format, arguments);
         va_end(arguments);
         return CTL_USAGE;
+}
+
+int ctl_check_name(Ctl *ctl, const char *name) {
+        ShmbNameFault fault = shmb_name_check(name, strlen(name), NULL);
+
+        if (fault == SHMB_NAME_FINE)
+                return CTL_DONE;
+        return ctl_usage(ctl, "'%s' is no name of a region: it %s", name,
+                         shmb_name_fault_to_string(fault));
 }
 
 int ctl_printed(Ctl *ctl, int r) {

@@ -58,6 +58,17 @@ int ctl_fail(Ctl *ctl, const char *format, ...) __attribute__((format(printf, 2,
 /** ctl_usage() - say one line on ctl->err, escaped, and where to read more; returns CTL_USAGE */
 int ctl_usage(Ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/**
+ * ctl_check_name() - whether a word can be the name of a region
+ * @ctl:        where to complain
+ * @name:       the word
+ *
+ * No broker is asked for what cannot be: "" would mean all regions.
+ *
+ * Return: CTL_DONE or CTL_USAGE.
+ */
+int ctl_check_name(Ctl *ctl, const char *name);
+
 /** ctl_printed() - judge what a table function returned: CTL_DONE, or said on ctl->err */
 int ctl_printed(Ctl *ctl, int r);
 

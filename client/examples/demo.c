@@ -264,7 +264,7 @@ static void draw(uint64_t n_booked, uint64_t n) {
 }
 
 static int watch(struct shmb *broker, const char *name, uint64_t n_stop, uint64_t n) {
-        const struct timespec pause = { .tv_nsec = 5000000 };
+        const struct timespec pause = { .tv_nsec = 1000000 };
         uint64_t n_last = 0, last_ns = now_ns();
         struct shmb_region *region;
         struct ledger *ledger;
