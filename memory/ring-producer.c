@@ -17,6 +17,16 @@
 
 #include "memory/ring-producer.h"
 
+enum {
+        /* What one call of shmb_ring_producer_warm() fetches: as many lines as processors move at a
+         * time. */
+        PRODUCER_WARM_BYTES = 1024,
+        /* Lines are this long at least. */
+        PRODUCER_WARM_STEP = 64,
+        /* Copying a larger item is itself a run of stores to one line after the other. */
+        PRODUCER_WARM_STRIDE_MAX = 256,
+};
+
 static int producer_poison(ShmbRingProducer *producer) {
         producer->poisoned = true;
         producer->n_claimed = 0;
@@ -109,6 +119,30 @@ int shmb_ring_producer_look(ShmbRingProducer *producer, ShmbRingLook look) {
         return producer->limit == producer->tail ? -EAGAIN : 0;
 }
 
+void shmb_ring_producer_warm(ShmbRingProducer *producer) {
+        uint64_t n = producer->warm_mask + 1, offset, nothing = 0;
+        uint8_t *block;
+
+        /* Only what is free for sure: [tail + n, tail + 2n), which starts at a multiple of n. */
+        if (producer->limit - producer->tail < 2 * n)
+                return;
+        block = producer->slots + ((producer->tail + n) & producer->mask) * producer->stride;
+        for (offset = 0; offset + sizeof(nothing) <= n * producer->stride;
+             offset += PRODUCER_WARM_STEP)
+                memcpy(block + offset, &nothing, sizeof(nothing));
+}
+
+/* Items of a block of PRODUCER_WARM_BYTES, a power of two or 0, less one. */
+static uint64_t producer_warm_mask(uint32_t stride) {
+        uint64_t n = 1;
+
+        if (stride > PRODUCER_WARM_STRIDE_MAX)
+                return UINT64_MAX;
+        while (2 * n * stride <= PRODUCER_WARM_BYTES)
+                n *= 2;
+        return n - 1;
+}
+
 /*
  * The first head of a seat. Where nothing can be believed yet, as if the lane were full: that
  * claims no slot that anybody may still read.
@@ -150,6 +184,7 @@ int shmb_ring_producer_init(ShmbRingProducer *producer, const ShmbGeometry *geom
                 .lane = lane->memory,
                 .slots = ((ShmbLane *)lane->memory)->slots,
                 .mask = geometry->capacity - 1,
+                .warm_mask = producer_warm_mask(geometry->stride),
                 .stride = geometry->stride,
                 .item_size = geometry->item_size,
                 .n_seats = geometry->n_seats,

@@ -34,6 +34,7 @@ typedef struct ShmbRingProducer {
         uint64_t tail;
         uint64_t limit;
         uint64_t mask; /* capacity - 1 */
+        uint64_t warm_mask; /* items between two calls of shmb_ring_producer_warm(), less one */
         uint8_t *slots;
         ShmbLane *lane;
         uint32_t stride, item_size;
@@ -96,6 +97,16 @@ int shmb_ring_push_slow(ShmbRingProducer *producer, const void *items, uint32_t 
  * Return: how many were filled in.
  */
 uint32_t shmb_ring_producer_words(const ShmbRingProducer *producer, ShmbSleepWord *ret_words);
+
+/**
+ * shmb_ring_producer_warm() - fetch the lines of the slots that come after the next ones
+ *
+ * Their consumer has read them last, so each must be taken back from his processor before it can be
+ * written. Stores to one line after the other overlap these moves; items published one by one have
+ * a store of tail in between, and then they do not. So now and then the first word of each line of
+ * a whole block is written in advance, in slots that are free: whatever stands there means nothing.
+ */
+void shmb_ring_producer_warm(ShmbRingProducer *producer);
 
 /* shmb_ring_producer_dropped() - count @n items that overflow: drop_newest threw away. */
 void shmb_ring_producer_dropped(ShmbRingProducer *producer, uint64_t n);
@@ -183,5 +194,7 @@ static inline int shmb_ring_push_n(ShmbRingProducer *producer, const void *items
                 return shmb_ring_push_slow(producer, items, n, look);
         shmb_ring_copy_item(slot, items, producer->item_size);
         shmb_ring_producer_publish(producer, 1);
+        if (shmb_unlikely((producer->tail & producer->warm_mask) == 0))
+                shmb_ring_producer_warm(producer);
         return 1;
 }

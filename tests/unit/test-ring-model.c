@@ -364,6 +364,41 @@ static void test_consumer_survives_producers_that_write_anything(void **state) {
         ring_region_deinit(&region);
 }
 
+/* Slots enough that the producer fetches some in advance; items whole, whatever it writes there. */
+static void check_long_run(uint32_t item_size, uint32_t capacity) {
+        uint64_t tail, done, number, i;
+
+        ring_region_init(&region, 1, 1, item_size, capacity);
+        begin(UINT64_MAX - 5000);
+        tail = done = UINT64_MAX - 5000;
+        for (i = 0; i < 20000; i++) {
+                if (random_next() % 64 < (i / 1000 % 2 ? 34 : 30)) {
+                        if (ring_region_push(&producer, tail) == 1)
+                                tail++;
+                        else
+                                assert_int_equal(tail - done, capacity);
+                } else if (ring_region_pop(&consumer, &number) == 1) {
+                        assert_int_equal(number, done++);
+                } else {
+                        assert_int_equal(tail, done);
+                }
+        }
+        while (done != tail) {
+                assert_int_equal(ring_region_pop(&consumer, &number), 1);
+                assert_int_equal(number, done++);
+        }
+        ring_region_deinit(&region);
+}
+
+static void test_ring_delivers_all_in_long_runs_of_single_items(void **state) {
+        static const uint32_t sizes[] = {8, 24, 64, 72, 256};
+        uint32_t i, capacity;
+
+        for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+                for (capacity = 1; capacity <= 512; capacity *= 8)
+                        check_long_run(sizes[i], capacity);
+}
+
 static void *produce(void *argument) {
         uint64_t number;
 
@@ -402,6 +437,7 @@ int main(void) {
                 cmocka_unit_test(test_ring_is_its_model_in_every_short_sequence),
                 cmocka_unit_test(test_producer_survives_a_consumer_that_writes_anything),
                 cmocka_unit_test(test_consumer_survives_producers_that_write_anything),
+                cmocka_unit_test(test_ring_delivers_all_in_long_runs_of_single_items),
                 cmocka_unit_test(test_ring_between_two_threads_delivers_all_in_order),
         };
 

@@ -150,6 +150,42 @@ static void test_producer_push_touches_nothing_but_its_slot_and_tail(void **stat
         free(before);
 }
 
+/* Slots fetched in advance are free ones: what the consumer still holds stays as it is. */
+static void test_producer_writes_in_advance_to_free_slots_only(void **state) {
+        uint64_t i, number, head;
+        uint8_t *slots;
+
+        ring_region_deinit(&region);
+        ring_region_init(&region, 1, 1, 64, 256);
+        slots = ring_region_lane(&region, 0)->slots;
+        for (head = 0; head <= 256; head += 16) {
+                ring_region_wind(&region, 0);
+                atomic_store(&ring_region_lane(&region, 0)->tail, 192);
+                set_head(0, head < 192 ? head : 192, head < 192 ? head : 192);
+                ring_region_produce(&region, 0, &producer);
+                memset(slots, 0xa5, 256 * 64);
+                while (ring_region_push(&producer, tail()) == 1)
+                        ;
+                for (i = head; i < 192; i++) {
+                        memcpy(&number, slots + i * 64, sizeof(number));
+                        assert_int_equal(number, UINT64_C(0xa5a5a5a5a5a5a5a5));
+                }
+                for (i = 192; i != tail(); i++) {
+                        memcpy(&number, slots + i % 256 * 64, sizeof(number));
+                        assert_int_equal(number, i);
+                }
+        }
+}
+
+static void test_producer_fetches_nothing_of_large_items(void **state) {
+        ring_region_deinit(&region);
+        ring_region_init(&region, 1, 1, 248, 8);
+        /* the index after this one has all low bits clear */
+        ring_region_wind(&region, (UINT64_C(1) << 63) - 1);
+        ring_region_produce(&region, 0, &producer);
+        fill(8);
+}
+
 static void test_producer_push_n_moves_what_there_is_room_for(void **state) {
         uint64_t items[12][3] = {0}, i;
 
@@ -445,6 +481,8 @@ int main(void) {
                 TEST(test_producer_init_refuses_objects_that_do_not_fit),
                 TEST(test_producer_push_fills_all_slots_and_no_more),
                 TEST(test_producer_push_touches_nothing_but_its_slot_and_tail),
+                TEST(test_producer_writes_in_advance_to_free_slots_only),
+                TEST(test_producer_fetches_nothing_of_large_items),
                 TEST(test_producer_push_n_moves_what_there_is_room_for),
                 TEST(test_producer_push_reads_items_at_their_own_size),
                 TEST(test_producer_claim_gives_contiguous_slots_that_nobody_sees),
