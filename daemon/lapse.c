@@ -79,6 +79,7 @@ void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {
         ledger_lease_ended(server, id, how);
         if (effects.prove)
                 lapse_party(server, effects.region, effects.party);
+        objects_sweep(effects.region);
         if (effects.idle)
                 lapse_idle(server, effects.region);
 }
@@ -141,6 +142,7 @@ void lapse_gc(Server *server, bool dry_run, void (*say)(void *userdata, const ch
                 region = server->registry.regions[i];
                 for (j = 0; j < region->n_parties && !dry_run; j++)
                         lapse_party(server, region, &region->parties[j]);
+                objects_sweep(region);
                 if (region->n_leases > 0 || !region->objects)
                         continue;
                 if (region->state == SHMB_REGION_LIVE &&

@@ -21,9 +21,9 @@
 
 #include "daemon/ledger.h"
 #include "daemon/log.h"
+#include "daemon/objects-internal.h"
 #include "daemon/objects.h"
 #include "daemon/sys/clock.h"
-#include "daemon/sys/probe.h"
 #include "daemon/sys/random.h"
 #include "memory/geometry.h"
 
@@ -79,7 +79,7 @@ static void objects_fail_backing(Region *region, const char *name, int code,
                   name, region->decl->name, backing->uid, BACKING_DIRECTORY);
 }
 
-static void objects_fail(ObjectsFault *fault, ShmbStatus status, const char *region,
+void objects_fail(ObjectsFault *fault, ShmbStatus status, const char *region,
                          const char *what, int r) {
         fault->status = status;
         snprintf(fault->sentence, sizeof(fault->sentence), "region \"%s\": %s: %s", region, what,
@@ -135,8 +135,8 @@ static size_t objects_fill_first(Region *region, const RegionObject *object,
 }
 
 /* Whole, written down, not yet to be found. Fills in dev and ino of @object on success. */
-static int objects_draft(Server *server, Region *region, RegionObject *object,
-                         BackingDraft *ret_draft, ObjectsFault *fault) {
+int objects_draft(Server *server, Region *region, RegionObject *object,
+                  BackingDraft *ret_draft, ObjectsFault *fault) {
         char name[SHMB_KERNEL_NAME_MAX + 1];
         BackingObject described;
         BackingFault backing = {};
@@ -171,8 +171,8 @@ static int objects_draft(Server *server, Region *region, RegionObject *object,
         return 0;
 }
 
-static int objects_publish_draft(Server *server, Region *region, RegionObject *object,
-                                 BackingDraft *draft, ObjectsFault *fault) {
+int objects_publish_draft(Server *server, Region *region, RegionObject *object,
+                          BackingDraft *draft, ObjectsFault *fault) {
         char name[SHMB_KERNEL_NAME_MAX + 1];
         BackingObject described, published;
         BackingFault backing = {};
@@ -207,6 +207,7 @@ static RegionBody *objects_body_free(RegionBody *body) {
                 return NULL;
         control_deinit(&body->control);
         quota_charge_deinit(&body->charge);
+        objects_close_graves(body);
         free(body);
         return NULL;
 }
@@ -326,7 +327,7 @@ int objects_create(Server *server, Region *region, uint32_t uid, ObjectsFault *f
         return r ? r : objects_commit(server, region, fault);
 }
 
-static void objects_unlink_one(Server *server, Region *region, RegionObject *object) {
+void objects_unlink_object(Server *server, Region *region, RegionObject *object) {
         char name[SHMB_KERNEL_NAME_MAX + 1];
         BackingObject described;
         BackingFault backing = {};
@@ -369,7 +370,7 @@ void objects_unlink(Server *server, Region *region) {
         size_t i;
 
         for (i = 0; i < region->n_objects; i++)
-                objects_unlink_one(server, region, &region->objects[i]);
+                objects_unlink_object(server, region, &region->objects[i]);
         /* A departed region was unlinked when it departed. */
         if (region->n_objects > 0 && !region->departed)
                 ledger_region_removed(server, region);
@@ -470,92 +471,6 @@ int objects_map_control(Server *server, Region *region, ObjectsFault *fault) {
                              "its control object cannot be mapped", r);
                 return OBJECTS_E_FAILED;
         }
-        return 0;
-}
-
-bool objects_prove(Server *server, Region *region, RegionParty *party) {
-        ObjectsFault fault;
-        int fd = -1, r;
-
-        if (objects_open(server, region, region_party_object(region, party), false, &fd, &fault))
-                return false;
-        r = probe_writers(fd);
-        close(fd);
-        return r == 1;
-}
-
-/* Everything behind the header. What cannot be read any more was cut off by who could write it, and
- * is left blank: the next holder finds out and asks for more. */
-static void objects_copy(int from, int to, uint64_t size_bytes) {
-        uint8_t bytes[4096];
-        uint64_t at = sizeof(ShmbHeader);
-        size_t n;
-
-        while (at < size_bytes) {
-                n = size_bytes - at < sizeof(bytes) ? size_bytes - at : sizeof(bytes);
-                if (backing_read(from, at, bytes, n) != 0 ||
-                    pwrite(to, bytes, n, (off_t)at) != (ssize_t)n)
-                        return;
-                at += n;
-        }
-}
-
-static void objects_say_replaced(const Region *region, const char *name, uint32_t epoch,
-                                 const char *reason) {
-        log_event(&(LogEvent){
-                          .priority = LOG_NOTICE,
-                          .message_id = SHMB_MESSAGE_OBJECT_REPLACED_STR,
-                          .uid = LOG_UID_NONE,
-                          .fields = {
-                                  { "REGION", region->decl->name },
-                                  { "OBJECT", name },
-                                  { "EPOCH", NULL, epoch },
-                          },
-                  },
-                  "Replaced object %s of region \"%s\" (epoch %u): %s.", name, region->decl->name,
-                  epoch, reason);
-}
-
-int objects_replace(Server *server, Region *region, RegionParty *party, bool keep,
-                    const char *reason, ObjectsFault *fault) {
-        RegionObject *object = region_party_object(region, party);
-        RegionObject old = *object, next = *object;
-        BackingDraft draft = BACKING_DRAFT_NULL(draft);
-        char name[SHMB_KERNEL_NAME_MAX + 1];
-        BackingObject described;
-        int old_fd = -1, r;
-
-        next.epoch++;
-        next.fd = -1;
-        if (keep) {
-                r = objects_open(server, region, object, false, &old_fd, fault);
-                if (r)
-                        return r;
-        }
-        r = objects_draft(server, region, &next, &draft, fault);
-        if (r) {
-                if (old_fd >= 0)
-                        close(old_fd);
-                return r;
-        }
-
-        region_party_renew(region, party);
-        *object = next;
-        objects_publish(region, party);
-        if (old_fd >= 0) {
-                objects_copy(old_fd, draft.fd, next.size_bytes);
-                close(old_fd);
-        }
-        r = objects_publish_draft(server, region, object, &draft, fault);
-        objects_unlink_one(server, region, &old);
-        if (r) {
-                objects_lose(region, fault->sentence);
-                fault->status = SHMB_STATUS_LOST;
-                return OBJECTS_E_LOST;
-        }
-
-        objects_describe(server, region, object, name, &described);
-        objects_say_replaced(region, name, object->epoch, reason);
         return 0;
 }
 

@@ -24,11 +24,24 @@
 
 typedef struct ObjectsFault ObjectsFault;
 
+enum {
+        /* Objects of one lane or seat that were replaced and that somebody still has mapped. */
+        OBJECTS_GRAVES_MAX = 4,
+};
+
+/* An object that was replaced: a descriptor that tells whether anybody else still has it. */
+typedef struct ObjectsGrave {
+        const RegionParty *party;
+        int fd; /* read-only, owned */
+} ObjectsGrave;
+
 /* What the daemon holds of a region that has objects. */
 struct RegionBody {
         Control control; /* memory is NULL until somebody holds the region */
         uint32_t uid;    /* on whose account the bytes are; QUOTA_UID_BROKER the broker's own */
         bool adopted;    /* a predecessor made them */
+        ObjectsGrave *graves;
+        size_t n_graves;
         BackingDraft *drafts; /* by object, between objects_prepare() and objects_commit() */
         QuotaCharge charge;
 };
@@ -124,6 +137,9 @@ bool objects_prove(Server *server, Region *region, RegionParty *party);
  */
 int objects_replace(Server *server, Region *region, RegionParty *party, bool keep,
                     const char *reason, ObjectsFault *fault);
+
+/** objects_sweep() - forget replaced objects that nobody has any more; their pages are free then */
+void objects_sweep(Region *region);
 
 /** objects_publish() - tell peers of one lane or seat; @party may be NULL: nothing to say */
 void objects_publish(Region *region, const RegionParty *party);

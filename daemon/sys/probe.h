@@ -22,3 +22,14 @@
  * not lease this file at all (-EINVAL, -EACCES: not its owner).
  */
 int probe_writers(int fd);
+
+/**
+ * probe_users() - try to prove that nobody else has it open or mapped, not even to read
+ * @fd:         as above; the only one of the broker
+ *
+ * Exact on tmpfs files; of a memfd the kernel does not always know. Nothing may depend on it that
+ * is not as well served by a wrong answer.
+ *
+ * Return: as probe_writers().
+ */
+int probe_users(int fd);

@@ -219,6 +219,22 @@ static void test_breaking_the_lease_does_not_end_the_process(void **state) {
         assert_int_equal(probe(fixture), 1);
 }
 
+/* Of an inode without a name, by the descriptor that is kept of it. */
+static void test_users_of_an_unlinked_object_are_seen_until_the_last_is_gone(void **state) {
+        Fixture *fixture = *state;
+        int kept = open_object(fixture, false), fd = open_object(fixture, false);
+        void *memory = map(fd, PROT_READ);
+
+        assert_int_equal(backing_unlink(&fixture->dir, &fixture->object, &fixture->fault), 0);
+        assert_int_equal(probe_users(kept), 0);
+        close(fd);
+        assert_int_equal(probe_users(kept), 0);
+        assert_int_equal(probe_writers(kept), 1);
+        munmap(memory, SIZE);
+        assert_int_equal(probe_users(kept), 1);
+        close(kept);
+}
+
 static void test_descriptor_that_cannot_be_leased_is_an_error(void **state) {
         int pair[2];
 
@@ -243,6 +259,7 @@ int main(void) {
                 TEST_BOTH(test_mapping_with_dontfork_does_not_live_on_in_a_child),
                 TEST_BOTH(test_probe_does_not_keep_the_lease),
                 TEST_BOTH(test_breaking_the_lease_does_not_end_the_process),
+                TEST_BOTH(test_users_of_an_unlinked_object_are_seen_until_the_last_is_gone),
                 cmocka_unit_test(test_descriptor_that_cannot_be_leased_is_an_error),
         };
 
