@@ -3,6 +3,7 @@
 when it is interrupted. Fewer items than a person would let it move."""
 
 import os
+import random
 import re
 import select
 import signal
@@ -17,6 +18,18 @@ ROOT = os.environ['SHMBROKER_ROOT']
 BUILD = os.environ['SHMBROKER_BUILD']
 VERDICT = ('== every item accounted for in order, at most one redelivered, nothing left behind\n')
 DEADLINE_S = 150
+CONFIG = f'''version: 1
+regions:
+  - name: imu
+    kind: ring
+    item: {{size: 64, align: 8, type: "imu_sample/3"}}
+    capacity: 2048
+    access: {{produce: [uid:{os.getuid()}], consume: [uid:{os.getuid()}], observe: [any]}}
+  - name: books
+    kind: raw
+    size: 4K
+    access: {{read: [any], write: [uid:{os.getuid()}]}}
+'''
 
 
 def start(items, **more):
@@ -47,6 +60,32 @@ class Demo(unittest.TestCase):
         processes = [start(3000000), start(3000000)]
         for process in processes:
             self.assert_proves(process, 3000000)
+
+    def test_books_are_right_whenever_the_accountant_is_killed(self):
+        n, n_kills, demo = 10000000, 40, os.path.join(BUILD, 'client', 'examples', 'example-demo')
+        with ctl_broker.Broker(CONFIG) as broker:
+            env = {**ctl_broker.environment(), 'SHMBROKER_SOCKET': broker.socket}
+
+            def run(*arguments, **more):
+                return subprocess.Popen([demo, *arguments, str(n)], env=env, **more)
+
+            producer = run('produce', 'imu')
+            for kill in range(n_kills):
+                with run('consume', 'imu', 'books') as consumer:
+                    subprocess.run([demo, 'watch', 'books', str(n // 100 * kill), str(n)], env=env,
+                                   check=True, timeout=DEADLINE_S)
+                    time.sleep(random.uniform(0, 0.002))
+                    consumer.kill()
+            with run('consume', 'imu', 'books', stderr=subprocess.DEVNULL) as consumer:
+                self.assertEqual(consumer.wait(DEADLINE_S), 0)
+            self.assertEqual(producer.wait(DEADLINE_S), 0)
+
+            with run('audit', 'imu', 'books', stdout=subprocess.PIPE) as audit:
+                text = audit.communicate(timeout=DEADLINE_S)[0].decode()
+        self.assertIn(f'{n} of {n} items accounted for in order, checksums right\n', text)
+        again, before = re.search(r'(\d+) redelivered after a kill, of which (\d+)', text).groups()
+        self.assertLessEqual(int(again), n_kills)
+        self.assertLessEqual(int(before), int(again))
 
     @unittest.skipUnless(os.getuid() == 0, 'needs root to be somebody else')
     def test_ordinary_user(self):
