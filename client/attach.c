@@ -476,11 +476,12 @@ static void forget(struct shmb_region *r) {
 static void detach_ours(struct shmb_region *r) {
         WireMessage request = { .type = WIRE_DETACH }, reply;
 
-        /* First the mappings: whoever gets our lane or seat next wants it proven that nobody else
-         * writes there. */
-        unmap_all(r, false);
         shmb__lock(r->c, SHMB__NEVER);
+        /* Nobody who reconnects shall resume it from here on. */
         forget(r);
+        /* Before the broker hears of it: whoever gets our lane or seat next wants it proven that
+         * nobody else writes there. */
+        unmap_all(r, false);
         request.detach.lease = r->lease;
         /* relaxed: we hold the lock, under which another thread would have stored it */
         if (shmb_load_relaxed(&r->end) != ESHUTDOWN)

@@ -8,6 +8,7 @@
  * does not grow with each interruption. Nobody's wall clock counts.
  */
 
+#include <errno.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -53,6 +54,6 @@ static inline int64_t shmb__backoff(int64_t *delay_ns, int64_t max_ns) {
 static inline void shmb__sleep_until(int64_t when) {
         const struct timespec at = shmb__timespec(when);
 
-        while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) != 0)
+        while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL) == EINTR)
                 ;
 }

@@ -211,6 +211,8 @@ int shmb_fd(struct shmb *c) {
  * shmb_dispatch() - take what came, connect again if the broker is back
  * @c:          connection
  *
+ * Waits for nothing but the answer of a broker that is there again, and for that a second at most.
+ *
  * Return: 0 (connected); -ECONNREFUSED and others of shmb_connect() while it is not: nothing to do,
  * shmb_fd() becomes readable when it is time for the next attempt. -EINVAL, -ECHILD.
  */
