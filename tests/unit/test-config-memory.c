@@ -18,53 +18,8 @@
 #include <cmocka.h>
 
 #include "tests/harness/fault.h"
+#include "tests/unit/fault-blocks.h"
 #include "tests/unit/config-world.h"
-
-/* Blocks that the code under test has and has not given back. */
-static long n_blocks;
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_malloc(size_t size) {
-        void *block = fault_step("malloc") ? NULL : __real_malloc(size);
-
-        n_blocks += block != NULL;
-        return block;
-}
-
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size) {
-        void *block = fault_step("calloc") ? NULL : __real_calloc(n, size);
-
-        n_blocks += block != NULL;
-        return block;
-}
-
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size) {
-        void *block = fault_step("realloc") ? NULL : __real_realloc(old, size);
-
-        n_blocks += block && !old;
-        return block;
-}
-
-char *__real_strdup(const char *text);
-char *__wrap_strdup(const char *text);
-char *__wrap_strdup(const char *text) {
-        char *block = fault_step("strdup") ? NULL : __real_strdup(text);
-
-        n_blocks += block != NULL;
-        return block;
-}
-
-void __real_free(void *block);
-void __wrap_free(void *block);
-void __wrap_free(void *block) {
-        n_blocks -= block != NULL;
-        __real_free(block);
-}
 
 int __real_yaml_parser_initialize(yaml_parser_t *parser);
 int __wrap_yaml_parser_initialize(yaml_parser_t *parser);
@@ -86,7 +41,7 @@ int __wrap_yaml_parser_parse(yaml_parser_t *parser, yaml_event_t *event) {
 static void read_with_faults(const WorldFile *files, size_t n_files, int expected) {
         for (unsigned nth = 1;; nth++) {
                 DeclErrors errors = DECL_ERRORS_NULL;
-                long n_before = n_blocks;
+                long n_before = fault_blocks;
                 DeclSet *set = NULL;
                 bool happened;
                 int r;
@@ -101,7 +56,7 @@ static void read_with_faults(const WorldFile *files, size_t n_files, int expecte
 
                 decl_set_free(set);
                 decl_errors_deinit(&errors);
-                assert_int_equal(n_blocks, n_before);
+                assert_int_equal(fault_blocks, n_before);
 
                 if (!happened) {
                         assert_int_equal(r, expected);
@@ -163,7 +118,7 @@ static void test_copies_and_each_allocation_failing(void **state) {
 
         for (size_t i = 0; i < set->n_decls; i++)
                 for (unsigned nth = 1;; nth++) {
-                        long n_before = n_blocks;
+                        long n_before = fault_blocks;
                         Decl *copy;
                         bool happened;
 
@@ -173,7 +128,7 @@ static void test_copies_and_each_allocation_failing(void **state) {
 
                         assert_int_equal(copy == NULL, happened);
                         decl_free(copy);
-                        assert_int_equal(n_blocks, n_before);
+                        assert_int_equal(fault_blocks, n_before);
                         if (!happened)
                                 break;
                 }
