@@ -20,12 +20,13 @@ enum {
         CONSUMER_TURN_MAX = 256,
         /* What makes the cache misses of a look at tail small against those of the items; measured
          * with 64-byte items. */
-        CONSUMER_BATCH_BYTES = 1024,
-        CONSUMER_BATCH_ITEMS_MAX = 16,
+        CONSUMER_BATCH_BYTES = 2048,
+        CONSUMER_BATCH_ITEMS_MIN = 4,
+        CONSUMER_BATCH_ITEMS_MAX = 32,
         /* How long to wait for it: at first, and the bounds of what is learned. */
         CONSUMER_PAUSES = 16,
         CONSUMER_PAUSES_MIN = 4,
-        CONSUMER_PAUSES_MAX = 64,
+        CONSUMER_PAUSES_MAX = 128,
         /* Looks that found few, between two tries: a vain one costs 16 pauses, 0.3 us. */
         CONSUMER_SMALL_MIN = 16,
         CONSUMER_SMALL_MAX = 1024,
@@ -261,11 +262,11 @@ static int consumer_check_init(const ShmbGeometry *geometry, const ShmbMapped *s
         return 0;
 }
 
-/* The larger an item, the less a look at tail matters; from 1 KiB on nothing is waited for. */
+/* The larger an item, the less a look at tail matters; beyond 512 bytes nothing is waited for. */
 static uint32_t consumer_batch_min(uint32_t stride) {
         uint32_t n = CONSUMER_BATCH_BYTES / stride;
 
-        if (n < 1)
+        if (n < CONSUMER_BATCH_ITEMS_MIN)
                 return 1;
         return n < CONSUMER_BATCH_ITEMS_MAX ? n : CONSUMER_BATCH_ITEMS_MAX;
 }

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What the Benchmarks Share
+ *
+ * Two processes, each pinned to a processor of its own, on prefaulted shared memory. Rates are
+ * medians over short blocks that the consumer stamps, because on a shared machine a virtual
+ * processor is gone for a millisecond at a time and takes every mean with it. What is compared is
+ * run in turns, and the turns are framed by a probe: how long one cache line takes there and back.
+ * Rounds whose two probes tell different distances are not counted.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+        BENCH_BLOCKS_MAX = 8192,
+        BENCH_BLOCK_NS = 20 * 1000,
+        /* Round trips of a line above this are between far cores. */
+        BENCH_FAR_NS = 250,
+};
+
+/* One turn; stands in shared memory. */
+typedef struct BenchRun {
+        void *memory; /* the contestant's */
+        size_t n_bytes;
+        uint32_t item_size;
+        uint32_t block_items; /* items between two stamps */
+        uint32_t n_blocks;
+        uint64_t limit_ns; /* after which no more blocks are waited for */
+        int pipe_fds[2];
+        _Atomic uint32_t ready;
+        uint64_t n_wrong; /* items out of sequence */
+        uint64_t block_ns[BENCH_BLOCKS_MAX];
+} BenchRun;
+
+typedef struct BenchContestant {
+        const char *name;
+        uint32_t item_size; /* 0: any */
+        void (*setup)(BenchRun *run);
+        void (*produce)(BenchRun *run); /* for ever: it is killed */
+        void (*consume)(BenchRun *run); /* n_blocks blocks, stamped */
+} BenchContestant;
+
+uint64_t bench_now_ns(void);
+
+/* Ends the program with a sentence. */
+_Noreturn void bench_die(const char *what);
+
+/* Shared, zeroed and prefaulted memory. */
+void *bench_map(size_t n_bytes);
+
+/* Finds two processors, or ends the program (77) where there is one only. */
+BenchRun *bench_run_new(size_t n_bytes);
+
+/* One line that both sides hand to and fro; an item is a round trip. */
+extern const BenchContestant bench_line_probe;
+
+/* The median round trip of one cache line between the two processors, in ns. */
+double bench_probe(BenchRun *run);
+
+/* Runs one turn of about @turn_ns. Return: items a second, the median of its blocks. */
+double bench_turn(BenchRun *run, const BenchContestant *contestant, uint32_t item_size,
+                  uint64_t turn_ns);
+
+/* Sorts @values. */
+double bench_quantile(double *values, size_t n, double quantile);

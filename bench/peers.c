@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * What Users Would Pick Instead
+ *
+ *   textbook      the bounded buffer of the lecture: `in` and `out` beside each other, modulo, one
+ * slot
+ *                 unused; once as C11 atomics come by default, once as `volatile` compiles on this
+ *                 machine (plain loads and stores)
+ *   cached index  each index on its own line, the opposite one cached: rigtorp's SPSCQueue, in C
+ *   pipe          write and read, one item a call
+ *   memcpy        blocks of 16 KiB through the same memory, two in flight: the limit
+ *
+ * All rings copy an item as ours does, so that what is compared is the ring and not the copying.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/peers.h"
+#include "memory/atomics.h"
+#include "memory/ring.h"
+
+enum {
+        MEMCPY_BLOCK = 16384,
+        LINE = 128,
+};
+
+typedef struct Textbook {
+        _Atomic uint32_t in, out;
+        uint8_t reserved[LINE - 8];
+} Textbook;
+
+typedef struct Cached {
+        _Atomic uint64_t tail;
+        uint64_t head_cached;
+        uint8_t reserved_tail[LINE - 16];
+        _Atomic uint64_t head;
+        uint64_t tail_cached;
+        uint8_t reserved_head[LINE - 16];
+} Cached;
+
+typedef struct Exchange {
+        _Atomic uint64_t tail;
+        uint8_t reserved_tail[LINE - 8];
+        _Atomic uint64_t head;
+        uint8_t reserved_head[LINE - 8];
+} Exchange;
+
+/* A ring of items of a size that the compiler knows, as a header-only library has it. */
+#define TEXTBOOK(_name, _size, _load, _store)                                           \
+        static inline bool _name##_push(Textbook *ring, const uint8_t *item) {             \
+                uint8_t(*slots)[_size] = (void *)(ring + 1);                            \
+                uint32_t in = _load(&ring->in);                                         \
+                                                                                        \
+                if ((in + 1) % BENCH_CAPACITY == _load(&ring->out))                     \
+                        return false;                                                   \
+                shmb_ring_copy_item(slots[in], item, _size); \
+                _store(&ring->in, (in + 1) % BENCH_CAPACITY);                           \
+                return true;                                                            \
+        }                                                                               \
+                                                                                        \
+        static inline bool _name##_pop(Textbook *ring, uint8_t *ret_item) {                \
+                uint8_t(*slots)[_size] = (void *)(ring + 1);                            \
+                uint32_t out = _load(&ring->out);                                       \
+                                                                                        \
+                if (out == _load(&ring->in))                                            \
+                        return false;                                                   \
+                shmb_ring_copy_item(ret_item, slots[out], _size); \
+                _store(&ring->out, (out + 1) % BENCH_CAPACITY);                         \
+                return true;                                                            \
+        }                                                                               \
+                                                                                        \
+        LOOPS(_name, Textbook, _size)
+
+#define CACHED(_name, _size)                                                            \
+        static inline bool _name##_push(Cached *ring, const uint8_t *item) {               \
+                uint8_t(*slots)[_size] = (void *)(ring + 1);                            \
+                uint64_t tail = shmb_load_relaxed(&ring->tail);                         \
+                                                                                        \
+                if (tail - ring->head_cached == BENCH_CAPACITY) {                       \
+                        ring->head_cached = shmb_load_acquire(&ring->head);             \
+                        if (tail - ring->head_cached == BENCH_CAPACITY)                 \
+                                return false;                                           \
+                }                                                                       \
+                shmb_ring_copy_item(slots[tail % BENCH_CAPACITY], item, _size); \
+                shmb_store_release(&ring->tail, tail + 1);                              \
+                return true;                                                            \
+        }                                                                               \
+                                                                                        \
+        static inline bool _name##_pop(Cached *ring, uint8_t *ret_item) {                  \
+                uint8_t(*slots)[_size] = (void *)(ring + 1);                            \
+                uint64_t head = shmb_load_relaxed(&ring->head);                         \
+                                                                                        \
+                if (head == ring->tail_cached) {                                        \
+                        ring->tail_cached = shmb_load_acquire(&ring->tail);             \
+                        if (head == ring->tail_cached)                                  \
+                                return false;                                           \
+                }                                                                       \
+                shmb_ring_copy_item(ret_item, slots[head % BENCH_CAPACITY], _size); \
+                shmb_store_release(&ring->head, head + 1);                              \
+                return true;                                                            \
+        }                                                                               \
+                                                                                        \
+        LOOPS(_name, Cached, _size)
+
+#define LOOPS(_name, _type, _size)                                                      \
+        static void _name##_produce(BenchRun *run) {                                    \
+                uint64_t item[_size / 8] = {0};                                         \
+                                                                                        \
+                for (;; item[0]++)                                                      \
+                        while (!_name##_push(run->memory, (uint8_t *)item))                        \
+                                shmb_cpu_relax();                                       \
+        }                                                                               \
+                                                                                        \
+        static inline uint32_t _name##_step(BenchRun *run, uint64_t *sequence) {        \
+                uint64_t item[_size / 8];                                               \
+                                                                                        \
+                while (!_name##_pop(run->memory, (uint8_t *)item))                                 \
+                        shmb_cpu_relax();                                               \
+                run->n_wrong += item[0] != (*sequence)++;                               \
+                return 1;                                                               \
+        }                                                                               \
+                                                                                        \
+        static void _name##_consume(BenchRun *run) {                                    \
+                uint64_t sequence = 0;                                                  \
+                                                                                        \
+                BENCH_BLOCKS(run, _name##_step(run, &sequence));                        \
+        }
+
+#define SEQ_CST_STORE(_word, _value) atomic_store(_word, _value)
+
+TEXTBOOK(textbook_8, 8, atomic_load, SEQ_CST_STORE)
+TEXTBOOK(textbook_64, 64, atomic_load, SEQ_CST_STORE)
+TEXTBOOK(textbook_256, 256, atomic_load, SEQ_CST_STORE)
+TEXTBOOK(textbook_1024, 1024, atomic_load, SEQ_CST_STORE)
+
+/* acquire and release are what a volatile access is on x86; elsewhere volatile is simply wrong */
+TEXTBOOK(plain_8, 8, shmb_load_acquire, shmb_store_release)
+TEXTBOOK(plain_64, 64, shmb_load_acquire, shmb_store_release)
+TEXTBOOK(plain_256, 256, shmb_load_acquire, shmb_store_release)
+TEXTBOOK(plain_1024, 1024, shmb_load_acquire, shmb_store_release)
+
+CACHED(cached_8, 8)
+CACHED(cached_64, 64)
+CACHED(cached_256, 256)
+CACHED(cached_1024, 1024)
+
+static void setup_nothing(BenchRun *run) {
+}
+
+static void pipe_setup(BenchRun *run) {
+        if (run->pipe_fds[1] > 0) {
+                close(run->pipe_fds[0]);
+                close(run->pipe_fds[1]);
+        }
+        if (pipe(run->pipe_fds) < 0)
+                bench_die("pipe");
+}
+
+static void pipe_produce(BenchRun *run) {
+        uint64_t item[1024 / 8] = {0};
+
+        for (;; item[0]++)
+                if (write(run->pipe_fds[1], item, run->item_size) != (ssize_t)run->item_size)
+                        _exit(1);
+}
+
+static inline uint32_t pipe_step(BenchRun *run, uint64_t *sequence) {
+        uint64_t item[1024 / 8];
+
+        if (read(run->pipe_fds[0], item, run->item_size) != (ssize_t)run->item_size)
+                bench_die("read");
+        run->n_wrong += item[0] != (*sequence)++;
+        return 1;
+}
+
+static void pipe_consume(BenchRun *run) {
+        uint64_t sequence = 0;
+
+        BENCH_BLOCKS(run, pipe_step(run, &sequence));
+}
+
+/* Slots of 16 KiB in as much memory as the rings use; counted in items. */
+static void memcpy_produce(BenchRun *run) {
+        uint32_t n_slots = (uint32_t)(BENCH_CAPACITY * run->item_size / MEMCPY_BLOCK);
+        uint8_t *slots = (uint8_t *)run->memory + sizeof(Exchange);
+        static uint8_t block[MEMCPY_BLOCK];
+        Exchange *exchange = run->memory;
+        uint64_t tail;
+
+        n_slots = n_slots < 2 ? 2 : n_slots;
+        for (tail = 0;; tail++) {
+                while (tail - shmb_load_acquire(&exchange->head) == n_slots)
+                        shmb_cpu_relax();
+                memcpy(block, &tail, sizeof(tail));
+                memcpy(slots + tail % n_slots * MEMCPY_BLOCK, block, MEMCPY_BLOCK);
+                shmb_store_release(&exchange->tail, tail + 1);
+        }
+}
+
+static inline uint32_t memcpy_step(BenchRun *run, uint32_t n_slots, uint64_t *head) {
+        uint8_t *slots = (uint8_t *)run->memory + sizeof(Exchange);
+        static uint8_t block[MEMCPY_BLOCK];
+        Exchange *exchange = run->memory;
+        uint64_t number;
+
+        while (shmb_load_acquire(&exchange->tail) == *head)
+                shmb_cpu_relax();
+        memcpy(block, slots + *head % n_slots * MEMCPY_BLOCK, MEMCPY_BLOCK);
+        /* compiler: pairs with nothing; the copy is made although little of it is read */
+        shmb_fence_compiler();
+        memcpy(&number, block, sizeof(number));
+        run->n_wrong += number != *head;
+        shmb_store_release(&exchange->head, ++*head);
+        return MEMCPY_BLOCK / run->item_size;
+}
+
+static void memcpy_consume(BenchRun *run) {
+        uint32_t n_slots = (uint32_t)(BENCH_CAPACITY * run->item_size / MEMCPY_BLOCK);
+        uint64_t head = 0;
+
+        n_slots = n_slots < 2 ? 2 : n_slots;
+        BENCH_BLOCKS(run, memcpy_step(run, n_slots, &head));
+}
+
+#define SIZES(_name, _title)                                                            \
+        {_title, 8, setup_nothing, _name##_8_produce, _name##_8_consume},               \
+        {_title, 64, setup_nothing, _name##_64_produce, _name##_64_consume},            \
+        {_title, 256, setup_nothing, _name##_256_produce, _name##_256_consume},         \
+        {_title, 1024, setup_nothing, _name##_1024_produce, _name##_1024_consume}
+
+const BenchContestant bench_peers[] = {
+        SIZES(textbook, BENCH_TEXTBOOK),
+        SIZES(plain, BENCH_VOLATILE),
+        SIZES(cached, BENCH_CACHED),
+        {BENCH_PIPE, 0, pipe_setup, pipe_produce, pipe_consume},
+        {BENCH_MEMCPY, 0, setup_nothing, memcpy_produce, memcpy_consume},
+        {0},
+};
