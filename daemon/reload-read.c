@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "config/check.h"
 #include "daemon/log.h"
 #include "daemon/reload.h"
 
@@ -61,22 +62,10 @@ int reload_read(const ConfigPaths *config, DeclSet **ret_set, char *sentence, si
 }
 
 int reload_check(const ConfigPaths *config) {
-        DeclErrors errors = DECL_ERRORS_NULL;
-        char line[DECL_ERROR_LINE_MAX];
-        DeclSet *set = NULL;
-        size_t i;
         int r;
 
-        r = config_load(config, &set, &errors);
-        for (i = 0; r == DECL_E_INVALID && i < errors.n_errors; i++) {
-                decl_error_format(&errors.errors[i], line, sizeof(line));
-                fprintf(stderr, "%s\n", line);
-        }
-        if (r == DECL_E_INVALID && errors.n_dropped > 0)
-                fprintf(stderr, "and %zu more errors\n", errors.n_dropped);
+        r = config_check(config, stdout, stderr);
         if (r < 0)
                 fputs("shmbrokerd: no memory to read the configuration\n", stderr);
-        decl_errors_deinit(&errors);
-        decl_set_free(set);
         return r > 0 ? RELOAD_E_CONFIG : r;
 }

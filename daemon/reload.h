@@ -37,7 +37,7 @@ typedef void (*ReloadSay)(void *userdata, const char *line);
  */
 int reload_read(const ConfigPaths *config, DeclSet **ret_set, char *sentence, size_t size);
 
-/** reload_check() - read a configuration; every error goes to stderr; codes as reload_read() */
+/** reload_check() - the verdict of config_check(), on our streams; codes as reload_read() */
 int reload_check(const ConfigPaths *config);
 
 /**
