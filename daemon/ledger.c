@@ -99,6 +99,40 @@ static RecordEntry ledger_lease_entry(const Lease *lease) {
         return entry;
 }
 
+static size_t ledger_count_region(const Region *region) {
+        return region->objects ? 1 + region->n_objects : 0;
+}
+
+static void ledger_add_region(const Server *server, const Region *region, RecordEntry *entries,
+                              size_t *n_entries, LedgerNames *names) {
+        size_t i;
+
+        if (!region->objects)
+                return;
+        entries[(*n_entries)++] = ledger_region_entry(region, region->body->uid);
+        for (i = 0; i < region->n_objects; i++) {
+                if (region->objects[i].ino == 0)
+                        continue;
+                entries[(*n_entries)++] = ledger_object_entry(server, region, &region->objects[i],
+                                                              names->names[names->n_names++]);
+        }
+}
+
+int ledger_region(Server *server, const Region *region) {
+        size_t n_entries = 0, n_max = ledger_count_region(region);
+        RecordEntry *entries = calloc(n_max, sizeof(*entries));
+        LedgerNames names = { .names = calloc(n_max, sizeof(*names.names)) };
+        int r = -ENOMEM;
+
+        if (entries && names.names) {
+                ledger_add_region(server, region, entries, &n_entries, &names);
+                r = record_append(&server->record, entries, n_entries);
+        }
+        free(entries);
+        free(names.names);
+        return r;
+}
+
 static int ledger_append(Server *server, const RecordEntry *entry) {
         return record_append(&server->record, entry, 1);
 }
@@ -112,12 +146,6 @@ static void ledger_append_removal(Server *server, const RecordEntry *entry) {
                           "Cannot write down that something was removed: %s.", strerror(-r));
         if (record_wants_compaction(&server->record))
                 (void)ledger_begin(server);
-}
-
-int ledger_region(Server *server, const Region *region, uint32_t uid) {
-        RecordEntry entry = ledger_region_entry(region, uid);
-
-        return ledger_append(server, &entry);
 }
 
 void ledger_region_removed(Server *server, const Region *region) {
@@ -164,25 +192,6 @@ void ledger_lease_ended(Server *server, uint64_t lease, LeaseEnd how) {
         };
 
         ledger_append_removal(server, &entry);
-}
-
-static size_t ledger_count_region(const Region *region) {
-        return region->objects ? 1 + region->n_objects : 0;
-}
-
-static void ledger_add_region(const Server *server, const Region *region, RecordEntry *entries,
-                              size_t *n_entries, LedgerNames *names) {
-        size_t i;
-
-        if (!region->objects)
-                return;
-        entries[(*n_entries)++] = ledger_region_entry(region, region->body->uid);
-        for (i = 0; i < region->n_objects; i++) {
-                if (region->objects[i].ino == 0)
-                        continue;
-                entries[(*n_entries)++] = ledger_object_entry(server, region, &region->objects[i],
-                                                              names->names[names->n_names++]);
-        }
 }
 
 /* Departed regions are unlinked already: their leases mean nothing to a successor. */

@@ -14,8 +14,12 @@
 #include "daemon/core/registry.h"
 #include "daemon/server.h"
 
-/** ledger_region() - it is about to have objects; 0 or -errno of record_append() */
-int ledger_region(Server *server, const Region *region, uint32_t uid);
+/**
+ * ledger_region() - it is about to be published, with all objects of its table that have an inode
+ *
+ * Return: 0, or -errno of record_append().
+ */
+int ledger_region(Server *server, const Region *region);
 
 /** ledger_region_removed() - it has none any more */
 void ledger_region_removed(Server *server, const Region *region);

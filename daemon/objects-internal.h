@@ -10,9 +10,11 @@
 
 #include "daemon/objects.h"
 
-/* Whole and written down, not yet to be found. Fills in dev and ino of @object on success. */
+/* Whole, not yet written down, not yet to be found. Fills in dev and ino of @object on success. */
 int objects_draft(Server *server, Region *region, RegionObject *object, BackingDraft *ret_draft,
                   ObjectsFault *fault);
+/* What became of writing it down: 0 or -errno of daemon/ledger.h in, 0 or OBJECTS_E_FAILED out. */
+int objects_record(const Region *region, int r, ObjectsFault *fault);
 /* Consumes @draft in any case; dev and ino of @object are none where it fails. */
 int objects_publish_draft(Server *server, Region *region, RegionObject *object,
                           BackingDraft *draft, ObjectsFault *fault);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/objects-internal.h"
 #include "daemon/objects.h"
@@ -142,8 +143,12 @@ static int objects_exchange(Server *server, Region *region, RegionParty *party, 
         next.epoch++;
         next.fd = -1;
         r = objects_draft(server, region, &next, &draft, fault);
-        if (r)
+        if (r == 0)
+                r = objects_record(region, ledger_object(server, region, &next), fault);
+        if (r) {
+                backing_discard(&draft);
                 return r;
+        }
 
         region_party_renew(region, party);
         *object = next;

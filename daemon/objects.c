@@ -134,7 +134,6 @@ static size_t objects_fill_first(Region *region, const RegionObject *object,
         return 0;
 }
 
-/* Whole, written down, not yet to be found. Fills in dev and ino of @object on success. */
 int objects_draft(Server *server, Region *region, RegionObject *object,
                   BackingDraft *ret_draft, ObjectsFault *fault) {
         char name[SHMB_KERNEL_NAME_MAX + 1];
@@ -151,6 +150,7 @@ int objects_draft(Server *server, Region *region, RegionObject *object,
                 .size_bytes = object->size_bytes,
                 .header = &first,
                 .n_header = objects_fill_first(region, object, &first),
+                .room_is_known = object->size_bytes <= OBJECTS_SMALL_BYTES,
         };
         r = backing_create(&server->shm, &params, ret_draft, &backing);
         if (r) {
@@ -160,15 +160,15 @@ int objects_draft(Server *server, Region *region, RegionObject *object,
 
         object->dev = ret_draft->object.dev;
         object->ino = ret_draft->object.ino;
-        r = ledger_object(server, region, object);
-        if (r < 0) {
-                backing_discard(ret_draft);
-                object->dev = object->ino = 0;
-                objects_fail(fault, SHMB_STATUS_NO_MEMORY, region->decl->name,
-                             "cannot be written down in the runtime directory", r);
-                return OBJECTS_E_FAILED;
-        }
         return 0;
+}
+
+int objects_record(const Region *region, int r, ObjectsFault *fault) {
+        if (r >= 0)
+                return 0;
+        objects_fail(fault, SHMB_STATUS_NO_MEMORY, region->decl->name,
+                     "cannot be written down in the runtime directory", r);
+        return OBJECTS_E_FAILED;
 }
 
 int objects_publish_draft(Server *server, Region *region, RegionObject *object,
@@ -240,11 +240,8 @@ static int objects_begin(Server *server, Region *region, uint32_t uid, ObjectsFa
                                      sizeof(fault->sentence));
                 return OBJECTS_E_FAILED;
         }
-        if (r == 0)
-                r = ledger_region(server, region, uid);
         if (r < 0) {
-                objects_fail(fault, SHMB_STATUS_NO_MEMORY, name,
-                             "cannot be written down in the runtime directory", r);
+                objects_fail(fault, SHMB_STATUS_NO_MEMORY, name, "the broker has no memory", r);
                 return OBJECTS_E_FAILED;
         }
         return 0;
@@ -284,7 +281,7 @@ static int objects_draft_all(Server *server, Region *region, ObjectsFault *fault
         region->body->drafts = drafts;
         for (i = 0; r == 0 && i < region->n_objects; i++)
                 r = objects_draft(server, region, &region->objects[i], &drafts[i], fault);
-        return r;
+        return r ? r : objects_record(region, ledger_region(server, region), fault);
 }
 
 static int objects_give_up(Server *server, Region *region, const ObjectsFault *fault) {

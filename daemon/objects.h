@@ -27,6 +27,9 @@ typedef struct ObjectsFault ObjectsFault;
 enum {
         /* Objects of one lane or seat that were replaced and that somebody still has mapped. */
         OBJECTS_GRAVES_MAX = 4,
+        /* Made without asking how much memory there is; the limits of the configuration bound how
+         * many of them there can be. */
+        OBJECTS_SMALL_BYTES = 1 << 18,
 };
 
 /* An object that was replaced: a descriptor that tells whether anybody else still has it. */

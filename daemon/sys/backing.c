@@ -184,6 +184,8 @@ static int backing_check_params(const BackingDir *dir, const BackingParams *para
 
         /* What memory does not hold is not even begun: no file system refuses it in time, and the
          * kernel would look for a process to kill. */
+        if (params->room_is_known)
+                return 0;
         available = backing_room(dir, params->backing);
         if (params->size_bytes <= available)
                 return 0;

@@ -90,6 +90,8 @@ struct BackingParams {
         uint64_t size_bytes;
         const void *header;  /* written at offset 0, or NULL */
         size_t n_header;
+        /* Do not look first how much memory there is: it takes longer than to make a small one. */
+        bool room_is_known;
 };
 
 /* An object that nobody can find yet. */
