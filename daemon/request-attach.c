@@ -278,16 +278,11 @@ static int attach_answer(Conn *conn, uint64_t id, const Lease *lease, RegionObje
 static int attach_prepare_party(Conn *conn, const LeaseEffects *effects, ObjectsFault *fault) {
         Server *server = conn->server;
         Region *region = effects->region;
-        bool first = !region->body->control.memory;
         int r;
 
         r = objects_map_control(server, region, fault);
         if (r || !effects->party)
                 return r;
-        /* A control object is born without parties: the holder would take the epochs that it finds
-         * there, 0, for news of objects that it was not given. */
-        if (first)
-                objects_publish_all(region);
         if (!effects->prove || objects_prove(server, region, effects->party)) {
                 objects_publish(region, effects->party);
                 return 0;
@@ -453,7 +448,8 @@ void request_mapped(Conn *conn, const WireMessage *message) {
         r = objects_replace(conn->server, lease->region, lease->party, false,
                             "its new holder cannot go on from what is in it", &fault);
         if (r == 0)
-                r = attach_answer(conn, message->id, lease, NULL, &sent, &fault);
+                r = attach_answer(conn, message->id, lease,
+                                  region_party_object(lease->region, lease->party), &sent, &fault);
         if (r)
                 attach_refuse_fault(conn, message->id, &fault);
 }
