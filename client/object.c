@@ -55,11 +55,14 @@ static int check_seals(const ShmbGrant *grant, int fd) {
         return seals >= 0 && (seals & needed) == needed ? 0 : -EPROTO;
 }
 
-/* A private copy is judged: in a lane or seat the original lies in memory that its party writes. */
+/*
+ * Only what nobody but the broker writes is judged. The header of a lane or seat lies in memory of
+ * its party: who spoils it shall not lock out who comes after him, and nothing is read from it.
+ */
 static int check_header(const ShmbGrant *grant, const WireObject *said, const void *memory) {
         ShmbHeader copy;
 
-        if (said->kind == SHMB_OBJECT_DATA)
+        if (said->kind != SHMB_OBJECT_CONTROL)
                 return 0;
         memcpy(&copy, memory, sizeof(copy));
         return shmb_header_check(&copy, grant->geometry, (ShmbObjectKind)said->kind, said->index,

@@ -18,9 +18,9 @@
  * alignment, so 32-bit and 64-bit processes share one region. Words with different writers' readers
  * stand SHMB_LINE bytes apart (two lines: adjacent-line prefetch).
  *
- * The header is written once by the broker before an object is published, for tools and for the
- * check at attach. In a lane or seat it lies in memory that its party may write, so nobody reads it
- * a second time: geometry comes from the broker's reply.
+ * The header is written once by the broker before an object is published. That of the control
+ * object is checked at attach. In a lane or seat it lies in memory that its party may write: it is
+ * for tools, and nobody acts on it; geometry comes from the broker's reply.
  */
 
 #include <assert.h>

@@ -72,7 +72,7 @@ static void spoil_rights(FakeBroker *fake, FakeAnswer *a, FakeFault fault) {
 
 static void spoil_words(FakeBroker *fake, FakeAnswer *a, FakeFault fault) {
         WireAttached *said = &a->message.attached;
-        ShmbHeader *header = fake_object(fake, (ShmbObjectKind)said->objects[1].kind, 0)->memory;
+        ShmbHeader *header = fake_object(fake, SHMB_OBJECT_CONTROL, 0)->memory;
 
         if (fault == FAKE_HEADER)
                 header->epoch++;

@@ -245,7 +245,6 @@ static void test_attach_tells_what_the_handle_stands_for(void **state) {
 static void check_fault(FakeFault fault, enum shmb_role role, int result, bool told) {
         struct shmb_region *r = (void *)4711;
         uint32_t n_mapped = fake.n_requests[WIRE_MAPPED];
-        uint32_t first = fake.objects[1].said.kind;
         struct shmb *c = connected();
         size_t n_fds = scratch_count_fds();
         int got;
@@ -266,8 +265,8 @@ static void check_fault(FakeFault fault, enum shmb_role role, int result, bool t
 
         /* as good as new */
         if (fault == FAKE_HEADER || fault == FAKE_LAYOUT_MAJOR)
-                shmb_header_init(fake.objects[1].memory, &fake.geometry, (ShmbObjectKind)first, 0,
-                                 1, fake.tag, fake.generation);
+                shmb_header_init(&fake_control(&fake)->header, &fake.geometry, SHMB_OBJECT_CONTROL,
+                                 0, 1, fake.tag, fake.generation);
         if (!told && fake.geometry.kind == SHMB_KIND_RING) {
                 /* the real one ends the leases of a connection that hangs up */
                 atomic_store(&fake_control(&fake)->parties[0].occupancy, SHMB_PARTY_VACANT);
