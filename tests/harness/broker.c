@@ -355,6 +355,20 @@ size_t broker_rss(const Broker *broker) {
         return strtoul(line + 6, NULL, 10);
 }
 
+bool broker_is_sanitized(void) {
+#if defined(__SANITIZE_ADDRESS__)
+        return true;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+        return true;
+#else
+        return false;
+#endif
+#else
+        return false;
+#endif
+}
+
 uint64_t broker_cpu_ms(const Broker *broker) {
         char path[64], text[1024], *at;
         unsigned long user, system;

@@ -121,6 +121,9 @@ size_t broker_n_fds(const Broker *broker);
 /** broker_rss() - its resident memory in KiB */
 size_t broker_rss(const Broker *broker);
 
+/** broker_is_sanitized() - whether this build has the address sanitizer, which keeps memory */
+bool broker_is_sanitized(void);
+
 /** broker_cpu_ms() - CPU time that it has used */
 uint64_t broker_cpu_ms(const Broker *broker);
 

@@ -22,6 +22,7 @@
 #include "tests/harness/caller.h"
 #include "tests/harness/child.h"
 #include "tests/harness/items.h"
+#include "tests/harness/mover.h"
 
 enum {
         CAPACITY = 64,
@@ -64,15 +65,11 @@ static void begin(const char *name) {
 }
 
 static struct shmb_region *attach(enum shmb_role role) {
-        struct shmb_region *r = NULL;
-        struct shmb *c = NULL;
-        int result;
+        return mover_attach(&broker, ring, role);
+}
 
-        child_equal(shmb_connect(broker.socket, &c), 0);
-        result = shmb_attach(c, ring, role, NULL, &r);
-        if (result != 0)
-                child_fail(__FILE__, __LINE__, shmb_error(c), result);
-        return r;
+static void start(Mover *mover, enum shmb_role role) {
+        mover_start(mover, &broker, ring, role, role == SHMB_PRODUCE ? &alice : &bob);
 }
 
 static WireRegion region_now(void) {
@@ -83,68 +80,6 @@ static WireRegion region_now(void) {
         assert_int_equal(caller_list(&caller, ring, &region), 0);
         caller_close(&caller);
         return region;
-}
-
-/* The producer of most tests: pushes on command, says what came of it. */
-static void produce_in_child(void *data) {
-        struct shmb_region *r = attach(SHMB_PRODUCE);
-        char line[CHILD_LINE_MAX];
-        unsigned long long first;
-        unsigned i, n;
-        Item item;
-        int result = 0;
-
-        child_say("attached");
-        for (;;) {
-                child_listen(line);
-                if (strcmp(line, "end") == 0)
-                        break;
-                if (sscanf(line, "push %u from %llu", &n, &first) != 2)
-                        child_fail(__FILE__, __LINE__, line, 0);
-                for (i = 0, result = 0; i < n && result == 0; i++) {
-                        item_make(&item, first + i);
-                        result = shmb_push(r, &item, 0);
-                        i -= result != 0;
-                }
-                child_say("%u %s", i, result ? strerrorname_np(-result) : "0");
-        }
-        shmb_detach(r);
-}
-
-static void consume_in_child(void *data) {
-        struct shmb_region *r = attach(SHMB_CONSUME);
-        char line[CHILD_LINE_MAX];
-        unsigned long long first;
-        unsigned i, n;
-        Item item;
-        int result;
-
-        child_say("attached");
-        for (;;) {
-                child_listen(line);
-                if (strcmp(line, "end") == 0)
-                        break;
-                if (sscanf(line, "pop %u from %llu", &n, &first) != 2)
-                        child_fail(__FILE__, __LINE__, line, 0);
-                for (i = 0, result = 0; i < n && result == 0; i++) {
-                        result = shmb_pop(r, &item, 0);
-                        if (result == 0)
-                                child_check(item_is(&item, first + i));
-                        i -= result != 0;
-                }
-                child_say("%u %s", i, result ? strerrorname_np(-result) : "0");
-        }
-        shmb_detach(r);
-}
-
-static void tell_and_expect(Child *child, const char *order, const char *answer) {
-        child_tell(child, order);
-        child_expect(child, answer);
-}
-
-static void finish(Child *child) {
-        child_tell(child, "end");
-        child_finish(child);
 }
 
 static void hold_in_child(void *data) {
@@ -167,30 +102,29 @@ static void hold_in_child(void *data) {
 }
 
 static void test_death_of_a_consumer_gives_its_item_to_the_next_one(void **state) {
-        Child producer, holder, successor;
+        Mover producer, successor;
+        Child holder;
 
         begin("ring");
-        child_spawn(&producer, &alice, produce_in_child, NULL);
-        child_expect(&producer, "attached");
-        tell_and_expect(&producer, "push 10 from 0", "10 0");
+        start(&producer, SHMB_PRODUCE);
+        mover_do(&producer, "push 10 from 0", "10 0");
         child_spawn(&holder, &bob, hold_in_child, NULL);
         child_expect(&holder, "holding");
         child_kill(&holder);
 
-        child_spawn(&successor, &bob, consume_in_child, NULL);
-        child_expect(&successor, "attached");
+        start(&successor, SHMB_CONSUME);
         assert_int_equal(region_now().redelivered, 1);
-        tell_and_expect(&successor, "pop 20 from 3", "7 EAGAIN");
+        mover_do(&successor, "pop 20 from 3", "7 EAGAIN");
 
         /* The producer would not have noticed but for a call that had to wait. */
-        tell_and_expect(&producer, "push 64 from 10", "64 0");
-        tell_and_expect(&producer, "push 1 from 74", "0 EOWNERDEAD");
-        tell_and_expect(&producer, "push 1 from 74", "0 EAGAIN");
-        tell_and_expect(&successor, "pop 64 from 10", "64 0");
-        tell_and_expect(&producer, "push 1 from 74", "1 0");
-        tell_and_expect(&successor, "pop 1 from 74", "1 0");
-        finish(&producer);
-        finish(&successor);
+        mover_do(&producer, "push 64 from 10", "64 0");
+        mover_do(&producer, "push 1 from 74", "0 EOWNERDEAD");
+        mover_do(&producer, "push 1 from 74", "0 EAGAIN");
+        mover_do(&successor, "pop 64 from 10", "64 0");
+        mover_do(&producer, "push 1 from 74", "1 0");
+        mover_do(&successor, "pop 1 from 74", "1 0");
+        mover_end(&producer);
+        mover_end(&successor);
         assert_int_equal(region_now().redelivered, 1);
         assert_int_equal(region_now().moved, 75);
         broker_end(&broker);
@@ -208,22 +142,21 @@ static void put_down_in_child(void *data) {
 }
 
 static void test_detach_with_an_item_in_hand_is_no_death(void **state) {
-        Child producer, holder, successor;
+        Mover producer, successor;
+        Child holder;
 
         begin("ring");
-        child_spawn(&producer, &alice, produce_in_child, NULL);
-        child_expect(&producer, "attached");
-        tell_and_expect(&producer, "push 10 from 0", "10 0");
+        start(&producer, SHMB_PRODUCE);
+        mover_do(&producer, "push 10 from 0", "10 0");
         child_spawn(&holder, &bob, put_down_in_child, NULL);
         child_expect(&holder, "put down");
         child_finish(&holder);
-        child_spawn(&successor, &bob, consume_in_child, NULL);
-        child_expect(&successor, "attached");
-        tell_and_expect(&successor, "pop 10 from 0", "10 0");
-        tell_and_expect(&producer, "push 64 from 10", "64 0");
-        tell_and_expect(&producer, "push 1 from 74", "0 EAGAIN");
-        finish(&producer);
-        finish(&successor);
+        start(&successor, SHMB_CONSUME);
+        mover_do(&successor, "pop 10 from 0", "10 0");
+        mover_do(&producer, "push 64 from 10", "64 0");
+        mover_do(&producer, "push 1 from 74", "0 EAGAIN");
+        mover_end(&producer);
+        mover_end(&successor);
         broker_end(&broker);
 }
 
@@ -268,6 +201,7 @@ static void survive_in_child(void *data) {
 
 static void survive_producer(const char *name) {
         Child producer, consumer;
+        Mover successor;
 
         begin(name);
         child_spawn(&consumer, &bob, survive_in_child, NULL);
@@ -275,12 +209,11 @@ static void survive_producer(const char *name) {
         child_expect(&consumer, "flowing");
         child_kill(&producer);
         child_expect(&consumer, "bereaved");
-        child_spawn(&producer, &alice, produce_in_child, NULL);
-        child_expect(&producer, "attached");
-        tell_and_expect(&producer, "push 10 from 4294967296", "10 0");
+        start(&successor, SHMB_PRODUCE);
+        mover_do(&successor, "push 10 from 4294967296", "10 0");
         child_expect(&consumer, "consoled");
         child_finish(&consumer);
-        finish(&producer);
+        mover_end(&successor);
         assert_int_equal(region_now().redelivered, 0);
         broker_end(&broker);
 }
@@ -308,12 +241,12 @@ static void busy_in_child(void *data) {
 }
 
 static void test_stopped_process_is_not_dead(void **state) {
-        Child producer, holder, other;
+        Mover producer, successor;
+        Child holder, other;
 
         begin("ring");
-        child_spawn(&producer, &alice, produce_in_child, NULL);
-        child_expect(&producer, "attached");
-        tell_and_expect(&producer, "push 10 from 0", "10 0");
+        start(&producer, SHMB_PRODUCE);
+        mover_do(&producer, "push 10 from 0", "10 0");
         child_spawn(&holder, &bob, hold_in_child, NULL);
         child_expect(&holder, "holding");
         kill(holder.pid, SIGSTOP);
@@ -323,18 +256,17 @@ static void test_stopped_process_is_not_dead(void **state) {
         child_expect(&other, "busy");
         child_finish(&other);
         assert_int_equal(region_now().n_consumers, 1);
-        tell_and_expect(&producer, "push 64 from 10", "57 EAGAIN");
+        mover_do(&producer, "push 64 from 10", "57 EAGAIN");
 
         kill(holder.pid, SIGCONT);
         child_tell(&holder, "release");
         child_expect(&holder, "released");
         child_finish(&holder);
-        tell_and_expect(&producer, "push 1 from 67", "1 0");
-        child_spawn(&other, &bob, consume_in_child, NULL);
-        child_expect(&other, "attached");
-        tell_and_expect(&other, "pop 64 from 4", "64 0");
-        finish(&other);
-        finish(&producer);
+        mover_do(&producer, "push 1 from 67", "1 0");
+        start(&successor, SHMB_CONSUME);
+        mover_do(&successor, "pop 64 from 4", "64 0");
+        mover_end(&successor);
+        mover_end(&producer);
         assert_int_equal(region_now().redelivered, 0);
         broker_end(&broker);
 }
@@ -389,24 +321,23 @@ static void need_peer_in_child(void *data) {
 }
 
 static void test_need_peer_drains_then_says_that_it_is_alone(void **state) {
-        Child producer, consumer;
+        Mover producer;
+        Child consumer;
 
         begin("ring");
-        child_spawn(&producer, &alice, produce_in_child, NULL);
-        child_expect(&producer, "attached");
+        start(&producer, SHMB_PRODUCE);
         child_spawn(&consumer, &bob, need_peer_in_child, NULL);
         child_expect(&consumer, "attached");
-        tell_and_expect(&producer, "push 10 from 0", "10 0");
-        finish(&producer);
+        mover_do(&producer, "push 10 from 0", "10 0");
+        mover_end(&producer);
         child_tell(&consumer, "go");
         child_expect(&consumer, "alone");
-        child_spawn(&producer, &alice, produce_in_child, NULL);
-        child_expect(&producer, "attached");
+        start(&producer, SHMB_PRODUCE);
         child_tell(&consumer, "go");
-        tell_and_expect(&producer, "push 1 from 10", "1 0");
+        mover_do(&producer, "push 1 from 10", "1 0");
         child_expect(&consumer, "not alone");
         child_finish(&consumer);
-        finish(&producer);
+        mover_end(&producer);
         broker_end(&broker);
 }
 

@@ -234,6 +234,28 @@ static void test_restart_finds_regions_and_leases_and_the_ring_flows_on(void **s
         broker_end(&broker);
 }
 
+/* SIGUSR1: everything stays where it is, for the broker that comes next. */
+static void test_restart_after_a_hand_over(void **state) {
+        BrokerName before[BROKER_NAMES_MAX];
+        Child producer, consumer;
+        size_t n;
+
+        begin();
+        child_spawn(&consumer, &bob, consume_in_child, NULL);
+        child_spawn(&producer, &alice, produce_in_child, NULL);
+        flow_on();
+        n = broker_shm(&broker, before);
+        kill(broker.pid, SIGUSR1);
+        assert_int_equal(broker_wait(&broker), 0);
+        flow_on();
+        assert_same_names(before, n);
+        broker_start(&broker);
+        assert_same_names(before, n);
+        broker_until(n_holders(true) == 2);
+        stop_flow(&producer, &consumer);
+        broker_end(&broker);
+}
+
 static void hold_in_child(void *data) {
         struct shmb *c;
         struct shmb_region *r = attach(SHMB_CONSUME, &c);
@@ -520,6 +542,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
 #define TEST(_name) cmocka_unit_test_setup_teardown(_name, setup, teardown)
                 TEST(test_restart_finds_regions_and_leases_and_the_ring_flows_on),
+                TEST(test_restart_after_a_hand_over),
                 TEST(test_restart_sees_who_died_meanwhile),
                 TEST(test_restart_keeps_the_lease_of_who_has_not_come_back),
                 TEST(test_restart_by_hand_makes_sealed_memory_anew),
