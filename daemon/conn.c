@@ -112,7 +112,9 @@ void conn_on_deadline(Conn *conn) {
 }
 
 Conn *conn_of_client(LeaseClient *client) {
-        return client->connected ? (Conn *)((char *)client - offsetof(Conn, client)) : NULL;
+        void *conn = (char *)client - offsetof(Conn, client);
+
+        return client->connected ? conn : NULL;
 }
 
 PolicyIdentity conn_identity(Conn *conn, bool with_unit) {

@@ -76,12 +76,15 @@ void server_ready(Server *server) {
 }
 
 static void server_on_deadline(Server *server, Deadline *deadline) {
+        char *at = (char *)deadline;
+        void *region = at - offsetof(Region, linger), *conn = at - offsetof(Conn, deadline);
+
         switch (deadline->type) {
         case DEADLINE_REGION:
-                lapse_on_linger(server, (Region *)((char *)deadline - offsetof(Region, linger)));
+                lapse_on_linger(server, region);
                 return;
         case DEADLINE_CONNECTION:
-                conn_on_deadline((Conn *)((char *)deadline - offsetof(Conn, deadline)));
+                conn_on_deadline(conn);
                 return;
         case _DEADLINE_TYPE_N:
                 return;

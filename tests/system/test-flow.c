@@ -117,7 +117,7 @@ static uint64_t produce_some(struct shmb_region *r, Way way, uint64_t at, uint64
                 moved = shmb_claim_n(r, n_batch, &span, -1);
                 child_check(moved >= 0 && span.n >= 1 && span.n <= n_batch && span.stride >= 64);
                 for (i = 0; i < span.n; i++)
-                        item_make((Item *)((uint8_t *)span.data + (size_t)i * span.stride), at + i);
+                        item_make((void *)((uint8_t *)span.data + (size_t)i * span.stride), at + i);
                 child_check(shmb_commit_n(r, span.n) >= 0);
                 return span.n;
         case _WAY_N:
@@ -153,9 +153,8 @@ static uint64_t consume_some(struct shmb_region *r, Way way, uint64_t at) {
                 moved = shmb_peek_n(r, BATCH, &span, -1);
                 child_check(moved >= 0 && span.n >= 1 && span.n <= BATCH);
                 for (i = 0; i < span.n; i++)
-                        child_check(item_is((const Item *)((uint8_t *)span.data +
-                                                           (size_t)i * span.stride),
-                                            at + i));
+                        child_check(item_is((void *)((uint8_t *)span.data +
+                                                     (size_t)i * span.stride), at + i));
                 child_check(shmb_release_n(r, span.n) >= 0);
                 return span.n;
         case _WAY_N:

@@ -120,7 +120,7 @@ static void publish(ShmbLane *lane) {
         unsigned i;
 
         for (i = 0; i < SOME; i++)
-                item_make((Item *)(lane->slots + i * sizeof(Item)), i);
+                item_make((void *)(lane->slots + i * sizeof(Item)), i);
         /* release: publishes the items; pairs with acquire of tail in consumer_read_tail() */
         shmb_store_release(&lane->tail, SOME);
 }
