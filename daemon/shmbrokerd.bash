@@ -7,8 +7,8 @@ _shmbrokerd() {
 
         COMPREPLY=()
         case $previous in
-        --config) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-        --runtime-dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
+        -c | --config) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
+        -r | --runtime-dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
         *)
                 mapfile -t COMPREPLY < <(compgen -W \
                         '--config --runtime-dir --check --version --help' -- "$cur")
