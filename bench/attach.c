@@ -4,11 +4,12 @@
  * What an attach costs, against the least that it could cost
  *
  * The floor is a server in C that does nothing else: for each request on a kept SOCK_SEQPACKET
- * connection it sends back one descriptor of one page. A round of the floor is: request, reply,
- * mmap, touch, munmap, close. A round of the broker is shmb_attach, touch, shmb_detach. Both run in
- * short blocks, A B A B, on the one processor that everything is pinned to, so that what the
- * machine does meanwhile hits both; figures are medians over blocks, the ratio is taken pair by
- * pair.
+ * connection it sends back N descriptors of one page each. A round of the floor is: request, reply,
+ * and for each descriptor mmap, touch, munmap, close; N is 1, and then 2, which is what the broker
+ * sends for a raw region (control and data). A round of the broker is shmb_attach, touch,
+ * shmb_detach. All run in short blocks, A B A B, on the one processor that everything is pinned to,
+ * so that what the machine does meanwhile hits all; figures are medians over blocks, ratios are
+ * taken pair by pair.
  *
  * usage: attach SOCKET REGION [--json]     (REGION: raw, readable by the caller)
  */
@@ -36,6 +37,7 @@ enum {
         N_WARM = 20,
         N_BYTES = 4096,
         N_REQUEST = 64, /* bytes; about what an attach request takes */
+        N_FDS_MAX = 2,
 };
 
 /* One block's figures in nanoseconds a round. */
@@ -56,59 +58,63 @@ static double now_ns(void) {
         return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
 }
 
-static void send_fd(int socket_fd, int fd) {
-        union {
-                struct cmsghdr header;
-                char bytes[CMSG_SPACE(sizeof(int))];
-        } control = {};
+/* What travels with a reply. */
+typedef union Rights {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(N_FDS_MAX * sizeof(int))];
+} Rights;
+
+static void send_fds(int socket_fd, const int *fds, int n_fds) {
+        size_t n_bytes = (size_t)n_fds * sizeof(*fds);
+        Rights rights = {};
         char reply[N_REQUEST] = {};
         struct iovec vector = { reply, sizeof(reply) };
         struct msghdr message = {
                 .msg_iov = &vector,
                 .msg_iovlen = 1,
-                .msg_control = &control,
-                .msg_controllen = sizeof(control),
+                .msg_control = &rights,
+                .msg_controllen = CMSG_SPACE(n_bytes),
         };
 
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+        rights.header.cmsg_level = SOL_SOCKET;
+        rights.header.cmsg_type = SCM_RIGHTS;
+        rights.header.cmsg_len = CMSG_LEN(n_bytes);
+        memcpy(CMSG_DATA(&rights.header), fds, n_bytes);
         if (sendmsg(socket_fd, &message, MSG_NOSIGNAL) < 0)
                 die("floor: sendmsg");
 }
 
-static int receive_fd(int socket_fd) {
-        union {
-                struct cmsghdr header;
-                char bytes[CMSG_SPACE(sizeof(int))];
-        } control = {};
+static void receive_fds(int socket_fd, int *ret_fds, int n_fds) {
+        size_t n_bytes = (size_t)n_fds * sizeof(*ret_fds);
+        Rights rights = {};
         char reply[N_REQUEST];
         struct iovec vector = { reply, sizeof(reply) };
         struct msghdr message = {
                 .msg_iov = &vector,
                 .msg_iovlen = 1,
-                .msg_control = &control,
-                .msg_controllen = sizeof(control),
+                .msg_control = &rights,
+                .msg_controllen = sizeof(rights),
         };
-        int fd;
 
         if (recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC) != N_REQUEST ||
-            message.msg_controllen == 0)
+            rights.header.cmsg_len != CMSG_LEN(n_bytes))
                 die("floor: recvmsg");
-        memcpy(&fd, CMSG_DATA(&control.header), sizeof(fd));
-        return fd;
+        memcpy(ret_fds, CMSG_DATA(&rights.header), n_bytes);
 }
 
+/* The first byte of a request says how many descriptors are wanted. */
 static _Noreturn void floor_serve(int socket_fd) {
         char request[N_REQUEST];
-        int fd = memfd_create("floor", MFD_CLOEXEC);
+        int fds[N_FDS_MAX];
 
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (fd < 0 || ftruncate(fd, N_BYTES) < 0)
-                die("floor: memfd");
+        for (int i = 0; i < N_FDS_MAX; ++i) {
+                fds[i] = memfd_create("floor", MFD_CLOEXEC);
+                if (fds[i] < 0 || ftruncate(fds[i], N_BYTES) < 0)
+                        die("floor: memfd");
+        }
         while (recv(socket_fd, request, sizeof(request), 0) == N_REQUEST)
-                send_fd(socket_fd, fd);
+                send_fds(socket_fd, fds, request[0]);
         _exit(0);
 }
 
@@ -130,24 +136,27 @@ static int floor_start(pid_t *ret_pid) {
         return fds[0];
 }
 
-static Block floor_block(int socket_fd) {
-        char request[N_REQUEST] = {};
-        _Atomic uint8_t *data;
+static Block floor_block(int socket_fd, int n_fds) {
+        char request[N_REQUEST] = { (char)n_fds };
+        _Atomic uint8_t *data[N_FDS_MAX];
         double start, attached = 0, round = 0;
-        int fd;
+        int fds[N_FDS_MAX];
 
         for (int i = 0; i < N_ROUNDS; ++i) {
                 start = now_ns();
                 if (send(socket_fd, request, sizeof(request), MSG_NOSIGNAL) < 0)
                         die("floor: send");
-                fd = receive_fd(socket_fd);
-                data = mmap(NULL, N_BYTES, PROT_READ, MAP_SHARED, fd, 0);
-                if (data == MAP_FAILED)
-                        die("floor: mmap");
-                (void)data[0];
+                receive_fds(socket_fd, fds, n_fds);
+                for (int k = 0; k < n_fds; ++k) {
+                        data[k] = mmap(NULL, N_BYTES, PROT_READ, MAP_SHARED, fds[k], 0);
+                        if (data[k] == MAP_FAILED)
+                                die("floor: mmap");
+                        (void)data[k][0];
+                        close(fds[k]);
+                }
                 attached += now_ns() - start;
-                munmap((void *)data, N_BYTES);
-                close(fd);
+                for (int k = 0; k < n_fds; ++k)
+                        munmap((void *)data[k], N_BYTES);
                 round += now_ns() - start;
         }
         return (Block){ attached / N_ROUNDS, round / N_ROUNDS };
@@ -192,19 +201,20 @@ static void report(const char *what, double *floor_ns, double *broker_ns, bool j
                 ratios[i] = broker_ns[i] / floor_ns[i];
         printf(json ? "{\"what\":\"%s\",\"floor_us\":%.2f,\"broker_us\":%.2f,\"ratio\":%.3f,"
                       "\"ratio_p25\":%.3f,\"ratio_p75\":%.3f}\n"
-                    : "%-8s floor %6.2f us   broker %6.2f us   ratio %.2f  (p25 %.2f, p75 %.2f)\n",
+                    : "%-18s floor %6.2f us   broker %6.2f us   ratio %.2f  (p25 %.2f, p75 %.2f)\n",
                what, quantile(floor_ns, N_BLOCKS, 0.5) / 1e3,
                quantile(broker_ns, N_BLOCKS, 0.5) / 1e3, quantile(ratios, N_BLOCKS, 0.5),
                quantile(ratios, N_BLOCKS, 0.25), quantile(ratios, N_BLOCKS, 0.75));
 }
 
-static void measure(struct shmb *broker, const char *name, int floor_fd, bool json) {
+static void measure(struct shmb *broker, const char *name, int floor_fd, int n_fds, bool json) {
         static double floor_attach[N_BLOCKS], floor_round[N_BLOCKS];
         static double broker_attach[N_BLOCKS], broker_round[N_BLOCKS];
+        char what[32];
         Block block;
 
         for (int i = -N_WARM; i < N_BLOCKS; ++i) {
-                block = floor_block(floor_fd);
+                block = floor_block(floor_fd, n_fds);
                 if (i >= 0) {
                         floor_attach[i] = block.attach;
                         floor_round[i] = block.round;
@@ -215,8 +225,10 @@ static void measure(struct shmb *broker, const char *name, int floor_fd, bool js
                         broker_round[i] = block.round;
                 }
         }
-        report("attach", floor_attach, broker_attach, json);
-        report("round", floor_round, broker_round, json);
+        snprintf(what, sizeof(what), "attach, floor of %d", n_fds);
+        report(what, floor_attach, broker_attach, json);
+        snprintf(what, sizeof(what), "round, floor of %d", n_fds);
+        report(what, floor_round, broker_round, json);
 }
 
 int main(int argc, char **argv) {
@@ -235,7 +247,8 @@ int main(int argc, char **argv) {
                 fprintf(stderr, "attach: %s: %s\n", argv[1], strerror(-r));
                 return 1;
         }
-        measure(broker, argv[2], floor_fd, json);
+        for (int n_fds = 1; n_fds <= N_FDS_MAX; ++n_fds)
+                measure(broker, argv[2], floor_fd, n_fds, json);
         shmb_close(broker);
         close(floor_fd);
         waitpid(pid, NULL, 0);

@@ -375,7 +375,9 @@ static int attach_locked(struct shmb_region *r, const struct shmb_attach *want,
                 watch_control(r, &r->c->process);
                 result = open_gate(r, deadline);
         }
-        tell_mapped(r, result);
+        /* Of the roles that write nothing the broker has nothing to await. */
+        if (result < 0 || r->role == SHMB_PRODUCE || r->role == SHMB_CONSUME)
+                tell_mapped(r, result);
         if (result < 0) {
                 unmap_all(r, false);
                 return result;
