@@ -162,15 +162,16 @@ static int consumer_look_further(ShmbRingConsumer *consumer, ShmbRingCursor *cur
 }
 
 int shmb_ring_consumer_look(ShmbRingConsumer *consumer) {
-        uint32_t turn = shmb_ring_consumer_lane(consumer);
+        ShmbRingCursor *turn = consumer->cursor;
         uint32_t i;
 
-        if (consumer->cursor->edge != consumer->cursor->next)
-                return consumer_look_further(consumer, consumer->cursor);
+        if (turn->edge != turn->next)
+                return consumer_look_further(consumer, turn);
         for (i = 0; i < consumer->n_lanes; i++) {
-                turn = turn + 1 < consumer->n_lanes ? turn + 1 : 0;
-                if (consumer_look_at(consumer, &consumer->cursors[turn]) == 0) {
-                        consumer->cursor = &consumer->cursors[turn];
+                if (++turn == consumer->cursors + consumer->n_lanes)
+                        turn = consumer->cursors;
+                if (consumer_look_at(consumer, turn) == 0) {
+                        consumer->cursor = turn;
                         return 0;
                 }
         }

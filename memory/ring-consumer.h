@@ -221,9 +221,16 @@ static inline int shmb_ring_release_n(ShmbRingConsumer *consumer, uint32_t n) {
  */
 static inline int shmb_ring_pop_n(ShmbRingConsumer *consumer, void *ret_items, uint32_t n) {
         ShmbRingCursor *cursor = consumer->cursor;
+        int r;
 
-        if (shmb_unlikely(n != 1 || cursor->edge == cursor->next || consumer->n_peeked != 0))
+        if (shmb_unlikely(n != 1 || consumer->n_peeked != 0))
                 return shmb_ring_pop_slow(consumer, ret_items, n);
+        if (shmb_unlikely(cursor->edge == cursor->next)) {
+                r = shmb_ring_consumer_look(consumer);
+                if (r < 0)
+                        return r;
+                cursor = consumer->cursor;
+        }
         shmb_ring_consumer_take(cursor, 1);
         shmb_ring_copy_item(ret_items,
                             cursor->slots + (cursor->next & consumer->mask) * consumer->stride,
