@@ -84,16 +84,18 @@ void shmb__region_end(struct shmb_region *r, int error);
 uint32_t shmb__region_epoch(const struct shmb_region *r);
 
 /*
- * May @r do what @gate stands for, and is there nothing new? Return: 0, or what shmb__enter_slow()
- * makes of it.
+ * What to do where shmb__may() says no. Return: 0 (the news were heard, go on), or -errno.
  */
 int shmb__enter_slow(struct shmb_region *r, ShmbGate gate);
 
-static inline int shmb__enter(struct shmb_region *r, ShmbGate gate) {
+/* May @r do what @gate stands for, and is there nothing new? */
+static inline bool shmb__may(const struct shmb_region *r, ShmbGate gate) {
         /* relaxed, all: each is a hint to look closer, and nothing else is read through it */
-        if (shmb_unlikely(!r || shmb_load_relaxed(&r->gate) != gate ||
-                          shmb_load_relaxed(r->alive) != r->alive_as ||
-                          shmb_load_relaxed(r->news) != r->news_heard))
-                return shmb__enter_slow(r, gate);
-        return 0;
+        return !shmb_unlikely(!r || shmb_load_relaxed(&r->gate) != gate ||
+                              shmb_load_relaxed(r->alive) != r->alive_as ||
+                              shmb_load_relaxed(r->news) != r->news_heard);
+}
+
+static inline int shmb__enter(struct shmb_region *r, ShmbGate gate) {
+        return shmb__may(r, gate) ? 0 : shmb__enter_slow(r, gate);
 }

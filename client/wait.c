@@ -46,8 +46,26 @@ enum {
         SPIN_ROUND = 32,
 };
 
-void shmb__ring_bell(ShmbBell *bell) {
+/* W5: everybody who sleeps on our bell. */
+static void ring_bell(ShmbBell *bell) {
         syscall(SYS_FUTEX, &bell->bell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+int shmb__wake_consumers_slow(struct shmb_region *r) {
+        bool wake = false;
+        uint32_t i;
+
+        for (i = 0; i < r->n_seats; i++)
+                wake |= shmb_waker_look(&r->producer.waker, i);
+        if (wake)
+                ring_bell(r->producer.waker.own);
+        return 0;
+}
+
+int shmb__wake_producer_slow(struct shmb_region *r) {
+        if (shmb_waker_look(&r->consumer.waker, shmb_ring_consumer_lane(&r->consumer)))
+                ring_bell(r->consumer.waker.own);
+        return 0;
 }
 
 static int look(struct shmb_region *r, ShmbRingLook how) {

@@ -24,24 +24,23 @@ int shmb__wait(struct shmb_region *r, int64_t timeout_ns);
 /* What shmb__wait() would say now, -EAGAIN if it would wait. */
 int shmb__judge(struct shmb_region *r);
 
-/* W5 of memory/sleep.h: everybody who sleeps on our bell. */
-void shmb__ring_bell(ShmbBell *bell);
+/* Somebody sleeps: ring for who was not rung for yet, and wake. Return: 0. */
+int shmb__wake_consumers_slow(struct shmb_region *r);
+int shmb__wake_producer_slow(struct shmb_region *r);
 
-/* After items were published: whoever may sleep for them. One load a seat while nobody does. */
-static inline void shmb__wake_consumers(struct shmb_region *r) {
-        bool wake = false;
-        uint32_t i;
+/* After items were published: whoever may sleep for them. Return: 0. */
+static inline int shmb__wake_consumers(struct shmb_region *r) {
+        uint32_t i, any = 0;
 
         for (i = 0; i < r->n_seats; i++)
-                wake |= shmb_waker_look(&r->producer.waker, i);
-        if (shmb_unlikely(wake))
-                shmb__ring_bell(r->producer.waker.own);
+                any |= shmb_waker_read(&r->producer.waker, i);
+        return shmb_unlikely(any & 1) ? shmb__wake_consumers_slow(r) : 0;
 }
 
-/* After items were released: the producer of the lane whose turn it was. */
-static inline void shmb__wake_producer(struct shmb_region *r) {
+/* After items were released: the producer of the lane whose turn it was. Return: 0. */
+static inline int shmb__wake_producer(struct shmb_region *r) {
         uint32_t lane = shmb_ring_consumer_lane(&r->consumer);
+        uint32_t seq = shmb_waker_read(&r->consumer.waker, lane);
 
-        if (shmb_unlikely(shmb_waker_look(&r->consumer.waker, lane)))
-                shmb__ring_bell(r->consumer.waker.own);
+        return shmb_unlikely(seq & 1) ? shmb__wake_producer_slow(r) : 0;
 }

@@ -25,6 +25,7 @@
  * Results are 0, a count, or -errno. One handle, one thread at a time.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -51,26 +52,34 @@ typedef enum ShmbRingLook {
         SHMB_RING_EXACT, /* done as well: full means full; for a single try, and before sleeping */
 } ShmbRingLook;
 
+/* Whether an item is copied word by word. */
+static inline bool shmb_ring_is_words(uint32_t size) {
+        return size <= SHMB_RING_COPY_WORDS_MAX && size % sizeof(uint64_t) == 0;
+}
+
 /*
  * Copies one item. Small ones go word by word, and the compiler is kept from merging the words: an
  * item that was just filled in field by field cannot be forwarded from those narrow stores to a
  * wide load, which then waits until all stores before it have left the processor, cache misses
  * included. That halved the rate of 64-byte items.
  */
-static inline void shmb_ring_copy_item(uint8_t *to, const uint8_t *from, uint32_t size) {
+static inline void shmb_ring_copy_words(uint8_t *to, const uint8_t *from, uint32_t size) {
         uint64_t word;
         uint32_t i;
 
-        if (size > SHMB_RING_COPY_WORDS_MAX || size % sizeof(word) != 0) {
-                memcpy(to, from, size);
-                return;
-        }
         for (i = 0; i < size; i += (uint32_t)sizeof(word)) {
                 memcpy(&word, from + i, sizeof(word));
                 memcpy(to + i, &word, sizeof(word));
                 /* compiler: orders nothing, pairs with nothing; keeps the words apart */
                 shmb_fence_compiler();
         }
+}
+
+static inline void shmb_ring_copy_item(uint8_t *to, const uint8_t *from, uint32_t size) {
+        if (shmb_ring_is_words(size))
+                shmb_ring_copy_words(to, from, size);
+        else
+                memcpy(to, from, size);
 }
 
 /* Copies @n items between two arrays; whole when both have the same stride. */

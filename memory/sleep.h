@@ -104,26 +104,33 @@ void shmb_waker_set_peer(ShmbWaker *waker, uint32_t index, const ShmbSleep *peer
 bool shmb_waker_ring(ShmbWaker *waker, uint32_t index, uint32_t seq);
 
 /**
- * shmb_waker_look() - W2 to W4, after each commit or release
- * @index: of the peer that may wait for what was just stored
+ * shmb_waker_read() - W2 and W3: the seq of a peer, read behind what was just stored
+ * @index: of the peer that may wait for it
  *
- * Costs one load of a line that nobody writes as long as nobody sleeps.
- *
- * Return: true if the caller must now FUTEX_WAKE (all) our bell; false if nobody needs it.
+ * Costs one load of a line that nobody writes as long as nobody sleeps. Odd: shmb_waker_look().
  */
-static inline bool shmb_waker_look(ShmbWaker *waker, uint32_t index) {
+static inline uint32_t shmb_waker_read(const ShmbWaker *waker, uint32_t index) {
         const ShmbSleep *peer = waker->peers[index];
-        uint32_t seq;
 
         /* compiler: keeps the publishing store before the load of seq; the processor's own
          * reordering is undone by S3 (Dekker: sleep.seq against tail, above) */
         shmb_fence_compiler();
         /* relaxed: constant while its owner lives, decides only who pays for the fence */
-        if (waker->fence_always || (shmb_load_relaxed(&peer->flags) & SHMB_SLEEP_FENCE))
+        if (shmb_unlikely(waker->fence_always ||
+                          (shmb_load_relaxed(&peer->flags) & SHMB_SLEEP_FENCE)))
                 shmb_fence_full();
         /* relaxed: ordered after the publishing store by the above; nothing is read through it */
-        seq = shmb_load_relaxed(&peer->seq);
-        if (shmb_unlikely(seq & 1))
-                return shmb_waker_ring(waker, index, seq);
-        return false;
+        return shmb_load_relaxed(&peer->seq);
+}
+
+/**
+ * shmb_waker_look() - W2 to W4, after each commit or release
+ * @index: of the peer that may wait for what was just stored
+ *
+ * Return: true if the caller must now FUTEX_WAKE (all) our bell; false if nobody needs it.
+ */
+static inline bool shmb_waker_look(ShmbWaker *waker, uint32_t index) {
+        uint32_t seq = shmb_waker_read(waker, index);
+
+        return shmb_unlikely(seq & 1) && shmb_waker_ring(waker, index, seq);
 }
