@@ -216,11 +216,44 @@ static int wait_for(int fd, short events, int64_t deadline) {
         }
 }
 
+/*
+ * The kernel notes the effective uid at connect(2) and the real one with each packet, unless it is
+ * told the other (unix(7)); the broker wants them to be one. So a program that runs with two, being
+ * set-uid or after seteuid(2), says which.
+ */
+static ssize_t send_as_effective(int fd, const void *packet, size_t n_bytes) {
+        const struct ucred credentials = { getpid(), geteuid(), getegid() };
+        struct iovec iov = { .iov_base = (void *)packet, .iov_len = n_bytes };
+        union {
+                struct cmsghdr align;
+                char bytes[CMSG_SPACE(sizeof(credentials))];
+        } control = {};
+        struct msghdr message = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control),
+        };
+        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
+
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_CREDENTIALS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(credentials));
+        memcpy(CMSG_DATA(cmsg), &credentials, sizeof(credentials));
+        return sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static ssize_t send_packet(int fd, const void *packet, size_t n_bytes) {
+        if (getuid() != geteuid())
+                return send_as_effective(fd, packet, n_bytes);
+        return send(fd, packet, n_bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 int shmb__socket_send(int fd, const void *packet, size_t n_bytes, int64_t deadline) {
         int r;
 
         for (;;) {
-                if (send(fd, packet, n_bytes, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+                if (send_packet(fd, packet, n_bytes) >= 0)
                         return 0;
                 if (errno == EINTR)
                         continue;

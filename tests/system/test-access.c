@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <shmbroker.h>
 #include "protocol/wire.h"
 #include "tests/harness/broker.h"
 #include "tests/harness/caller.h"
@@ -322,6 +323,32 @@ static void change_in_child(void *data) {
         child_say("refused");
 }
 
+/* As a program does that was started as root and acts for a user, or one that is set-uid. */
+static void two_uids_in_child(void *data) {
+        struct shmb_region *r = NULL;
+        struct shmb *c = NULL;
+        int result;
+
+        child_equal(setresuid(0, 61001, 0), 0);
+        child_equal(shmb_connect(broker.socket, &c), 0);
+        result = shmb_attach(c, data, SHMB_READ, NULL, &r);
+        if (result != 0)
+                child_fail(__FILE__, __LINE__, shmb_error(c), result);
+        shmb_detach(r);
+        shmb_close(c);
+        child_say("effective");
+}
+
+static void test_access_is_that_of_the_effective_uid(void **state) {
+        Child child;
+
+        broker_begin(&broker, yaml);
+        child_spawn(&child, &root, two_uids_in_child, (void *)broker_name(&broker, "uid"));
+        child_expect(&child, "effective");
+        child_finish(&child);
+        broker_end(&broker);
+}
+
 static void hand_on_in_child(void *data) {
         WireMessage message = { .type = WIRE_STATUS };
         Caller *caller = data;
@@ -360,6 +387,7 @@ int main(void) {
                 TEST(test_access_hidden_region_cannot_be_asked_for_by_name),
                 TEST(test_access_without_a_role_holders_are_not_listed),
                 TEST(test_access_admin_requests_only_on_the_admin_socket),
+                TEST(test_access_is_that_of_the_effective_uid),
                 TEST(test_access_is_not_handed_on_with_a_connection),
         };
 
