@@ -29,6 +29,10 @@
 #define UID_DAEMON 1
 #define GID_GAMES 60
 
+enum {
+        N_MANY = 500,
+};
+
 #define N_ELEMENTS(_array) (sizeof(_array) / sizeof((_array)[0]))
 
 static Broker broker;
@@ -215,6 +219,42 @@ static void test_access_hidden_region_cannot_be_asked_for_by_name(void **state) 
         broker_end(&broker);
 }
 
+/* More than one answer holds: page after page, each region once and in order. */
+static void test_access_listing_of_many_regions_is_complete(void **state) {
+        static char many[65536];
+        WireMessage message = { .type = WIRE_LIST };
+        unsigned i, n = 0, n_pages = 0;
+        char wanted[64], after[256] = "";
+        WireRegion region;
+        Caller caller;
+        size_t at, n_yaml;
+
+        n_yaml = (size_t)snprintf(many, sizeof(many), "version: 1\nregions:\n");
+        for (i = 0; i < N_MANY; i++)
+                n_yaml += (size_t)snprintf(many + n_yaml, sizeof(many) - n_yaml,
+                                           "  - {name: $/%04u, kind: raw, size: 4K,\n"
+                                           "     access: {read: [any]}, lifetime: on_demand}\n",
+                                           i);
+        broker_begin(&broker, many);
+        assert_int_equal(caller_begin(&caller, broker.socket), 0);
+        do {
+                message.id = 0;
+                message.list.after = after[0] ? after : NULL;
+                assert_int_equal(caller_call(&caller, &message), 0);
+                at = 0;
+                while (wire_region_next(&caller.reply.listing, &at, &region) == 1) {
+                        snprintf(wanted, sizeof(wanted), "/%04u", n++);
+                        assert_string_equal(strrchr(region.name, '/'), wanted);
+                        strcpy(after, region.name);
+                }
+                n_pages++;
+        } while (caller.reply.listing.more);
+        assert_int_equal(n, N_MANY);
+        assert_true(n_pages > 1);
+        caller_close(&caller);
+        broker_end(&broker);
+}
+
 /* Says how many leases it is told of. */
 static void who_in_child(void *data) {
         WireMessage message = { .type = WIRE_WHO };
@@ -385,6 +425,7 @@ int main(void) {
                 TEST(test_access_refusal_names_region_and_role),
                 TEST(test_access_without_a_role_a_region_is_not_listed),
                 TEST(test_access_hidden_region_cannot_be_asked_for_by_name),
+                TEST(test_access_listing_of_many_regions_is_complete),
                 TEST(test_access_without_a_role_holders_are_not_listed),
                 TEST(test_access_admin_requests_only_on_the_admin_socket),
                 TEST(test_access_is_that_of_the_effective_uid),

@@ -183,6 +183,62 @@ static void test_resources_out_of_shared_memory(void **state) {
         broker_deinit(&broker);
 }
 
+static void mount_over_in_child(void *data) {
+        char path[64];
+        int fd;
+
+        snprintf(path, sizeof(path), "/proc/%d/ns/mnt", *(const pid_t *)data);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        child_equal(setns(fd, CLONE_NEWNS), 0);
+        child_equal(mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=256k,mode=1777"), 0);
+        child_say("mounted");
+}
+
+/* Something is mounted over /dev/shm: names there are out of reach, descriptors are not. Who comes
+ * is served, or told which region it is about; the broker neither ends nor spins. */
+static void test_resources_shared_memory_mounted_over(void **state) {
+        static const char yaml_both[] =
+                        "version: 1\n"
+                        "defaults: {kind: raw, size: 4K, access: {read: [any]}}\n"
+                        "regions:\n"
+                        "  - {name: $/raw}\n"
+                        "  - {name: $/sealed, backing: memfd}\n"
+                        "  - {name: $/later, lifetime: {policy: on_demand, linger: 0s}}\n";
+        CallerLease before, after;
+        uint64_t cpu_ms;
+        Caller caller;
+        Child child;
+        int r;
+
+        broker_init(&broker, yaml_both);
+        broker.prepare = small_shm;
+        broker_start(&broker);
+        assert_int_equal(caller_begin(&caller, broker.socket), 0);
+        assert_int_equal(caller_attach(&caller, broker_name(&broker, "raw"), SHMB_ROLE_READ,
+                                       &before),
+                         0);
+        child_spawn(&child, &(ChildIdentity){}, mount_over_in_child, &broker.pid);
+        child_expect(&child, "mounted");
+        child_finish(&child);
+
+        r = caller_attach(&caller, broker_name(&broker, "later"), SHMB_ROLE_READ, &after);
+        if (r == 0)
+                caller_lease_close(&after);
+        else
+                assert_non_null(strstr(caller.reply.error.sentence,
+                                       broker_name(&broker, "later")));
+        r = caller_attach(&caller, broker_name(&broker, "sealed"), SHMB_ROLE_READ, &after);
+        assert_int_equal(r, 0);
+        caller_lease_close(&after);
+        cpu_ms = broker_cpu_ms(&broker);
+        assert_int_equal(caller_detach(&caller, before.attached.lease), 0);
+        assert_true(broker_cpu_ms(&broker) - cpu_ms < 1000);
+        caller_lease_close(&before);
+        caller_close(&caller);
+        broker_stop(&broker);
+        broker_deinit(&broker);
+}
+
 /* What can never fit is known before anything is made. */
 static void test_resources_too_small_for_what_is_declared(void **state) {
         broker_init(&broker,
@@ -244,6 +300,7 @@ int main(void) {
 #define TEST(_name) cmocka_unit_test_teardown(_name, teardown)
                 TEST(test_resources_out_of_descriptors),
                 TEST(test_resources_out_of_shared_memory),
+                TEST(test_resources_shared_memory_mounted_over),
                 TEST(test_resources_too_small_for_what_is_declared),
                 TEST(test_resources_receiver_without_descriptors),
         };

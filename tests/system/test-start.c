@@ -302,6 +302,43 @@ static void test_start_says_ready_when_everything_can_be_attached(void **state) 
         broker_deinit(&broker);
 }
 
+/* Standard error is a pipe: nobody reads it, or nobody has it any more. */
+static int log_pipe[2];
+
+static void log_to_pipe(void *data) {
+        dup2(log_pipe[1], STDERR_FILENO);
+}
+
+static void start_on_a_pipe(bool closed) {
+        static const char bad_yaml[] = "version: 1\nregions: [{name: $/a, kind: nonsense}]\n";
+        int i;
+
+        assert_int_equal(pipe2(log_pipe, O_CLOEXEC), 0);
+        assert_true(fcntl(log_pipe[1], F_SETPIPE_SZ, 4096) > 0);
+        broker_init(&broker, yaml);
+        broker.prepare = log_to_pipe;
+        broker_start(&broker);
+        if (closed)
+                close(log_pipe[0]);
+        /* each says what is wrong, several times over what the pipe holds */
+        broker_configure(&broker, bad_yaml);
+        for (i = 0; i < 200; i++)
+                broker_reload(&broker);
+        assert_serves(&broker);
+        broker_end(&broker);
+        close(log_pipe[1]);
+        if (!closed)
+                close(log_pipe[0]);
+}
+
+static void test_start_with_a_log_that_nobody_reads(void **state) {
+        start_on_a_pipe(false);
+}
+
+static void test_start_with_a_log_that_is_closed(void **state) {
+        start_on_a_pipe(true);
+}
+
 /* Stopped twice, at once and while it starts: it ends in order, and leaves nothing. */
 static void test_start_and_stop_at_the_same_time(void **state) {
         int i, status;
@@ -338,6 +375,8 @@ int main(void) {
                 TEST(test_start_over_what_is_not_its_socket),
                 TEST(test_start_options),
                 TEST(test_start_says_ready_when_everything_can_be_attached),
+                TEST(test_start_with_a_log_that_nobody_reads),
+                TEST(test_start_with_a_log_that_is_closed),
                 TEST(test_start_and_stop_at_the_same_time),
         };
 
