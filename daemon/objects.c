@@ -87,9 +87,10 @@ void objects_fail(ObjectsFault *fault, ShmbStatus status, const char *region,
 }
 
 /* What an object is born with: the longest is a control object with all its entries. */
-typedef struct ObjectsFirst {
+typedef union ObjectsFirst {
         ShmbControl control;
-        ShmbParty parties[SHMB_LANES_MAX + SHMB_SEATS_MAX];
+        uint8_t bytes[sizeof(ShmbControl) +
+                      (SHMB_LANES_MAX + SHMB_SEATS_MAX) * sizeof(ShmbParty)];
 } ObjectsFirst;
 
 /* Vacant lanes and seats, in the epoch of their objects: a client that finds another epoch here
@@ -98,15 +99,15 @@ static size_t objects_fill_control(Region *region, ObjectsFirst *first) {
         const uint32_t live = SHMB_REGION_LIVE;
         size_t i;
 
-        assert(region->n_parties <= sizeof(first->parties) / sizeof(first->parties[0]));
+        assert(region->n_parties <= SHMB_LANES_MAX + SHMB_SEATS_MAX);
         /* A private draft of bytes: plain copies are enough. */
         memcpy(&first->control.state, &live, sizeof(live));
         memcpy(&first->control.generation, &region->generation, sizeof(region->generation));
         for (i = 0; i < region->n_parties; i++)
-                memcpy(&first->parties[i].epoch,
+                memcpy(&first->control.parties[i].epoch,
                        &region_party_object(region, &region->parties[i])->epoch,
-                       sizeof(first->parties[i].epoch));
-        return sizeof(first->control) + i * sizeof(first->parties[0]);
+                       sizeof(first->control.parties[i].epoch));
+        return sizeof(first->control) + i * sizeof(first->control.parties[0]);
 }
 
 /* Returns how many bytes of @first are meant. */
@@ -119,7 +120,7 @@ static size_t objects_fill_first(Region *region, const RegionObject *object,
         switch (object->kind) {
         case SHMB_OBJECT_CONTROL:
                 n_bytes = objects_fill_control(region, first);
-                /* fall through */
+                __attribute__((fallthrough));
         case SHMB_OBJECT_LANE:
         case SHMB_OBJECT_SEAT:
         case SHMB_OBJECT_GROUP:

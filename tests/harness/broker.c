@@ -144,9 +144,15 @@ const char *broker_name(const Broker *broker, const char *name) {
 }
 
 __attribute__((noreturn)) static void broker_exec(Broker *broker, const char *option) {
-        const char *path = getenv("SHMBROKERD");
-        int fd;
+        char *path = getenv("SHMBROKERD");
+        char *const arguments[] = {
+                path, (char *)"--config", broker->config, (char *)"--runtime-dir", broker->runtime,
+                (char *)option, NULL,
+        };
+        int fd, program;
 
+        /* Opened as who we are: the user that we become may not get through to the build. */
+        program = open(path, O_PATH | O_CLOEXEC);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         fd = open("/dev/null", O_RDWR);
         dup2(fd, STDIN_FILENO);
@@ -159,8 +165,7 @@ __attribute__((noreturn)) static void broker_exec(Broker *broker, const char *op
         unsetenv("LISTEN_FDS");
         if (broker->prepare)
                 broker->prepare(broker->prepare_data);
-        execl(path, path, "--config", broker->config, "--runtime-dir", broker->runtime, option,
-              NULL);
+        fexecve(program, arguments, environ);
         _exit(127);
 }
 

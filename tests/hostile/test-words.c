@@ -129,7 +129,7 @@ static void lie_in_child(void *data) {
         child_check(memory != MAP_FAILED);
         if (lie->garbles)
                 memset(memory, GARBAGE, sizeof(ShmbHeader));
-        lie->tell(produces ? (ShmbLane *)memory : NULL, produces ? NULL : (ShmbSeat *)memory);
+        lie->tell(produces ? (void *)memory : NULL, produces ? NULL : (void *)memory);
         child_say("lied");
         child_await("end");
 }
