@@ -38,6 +38,14 @@ static int show_each(void *userdata, const WireRegion *region) {
         return r;
 }
 
+/* A table as a section; one without rows is left out like any section of which nothing is there. */
+static int show_table(Ctl *ctl, const char *section, Table *table) {
+        if (table_is_empty(table))
+                return CTL_DONE;
+        fprintf(ctl->out, "\n%s\n", section);
+        return ctl_printed(ctl, table_print(table, ctl->out));
+}
+
 static int show_tables(Show *show) {
         Ctl *ctl = show->ctl;
         int r;
@@ -48,13 +56,8 @@ static int show_tables(Show *show) {
                 return ctl_printed(ctl, table_print_document(tables, 3, ctl->out));
         }
 
-        fprintf(ctl->out, "\nobjects\n");
-        r = ctl_printed(ctl, table_print(show->objects, ctl->out));
-        if (r == CTL_DONE) {
-                fprintf(ctl->out, "\nholders\n");
-                r = ctl_printed(ctl, table_print(show->holders, ctl->out));
-        }
-        return r;
+        r = show_table(ctl, "objects", show->objects);
+        return r == CTL_DONE ? show_table(ctl, "holders", show->holders) : r;
 }
 
 static int show_new(Ctl *ctl, Show *show) {

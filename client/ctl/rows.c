@@ -33,12 +33,12 @@
                 cell_set_text(cell, _text);                                      \
         }
 
-/* An enumeration: @_name##_to_string() is asked only for what it knows. */
-#define ENUM(_shape, _type, _name, _value, _n, _to_string)                       \
+/* An enumeration, from @_first on: @_to_string() is asked only for what it knows. */
+#define ENUM(_shape, _type, _name, _value, _first, _n, _to_string)               \
         static void _shape##_##_name(const void *data, Cell *cell) {             \
                 const _type *row = data;                                         \
                                                                                  \
-                if ((_value) < (_n))                                             \
+                if ((uint64_t)(_value) - (_first) < (uint64_t)(_n) - (_first))   \
                         cell_set_text(cell, _to_string(_value));                 \
         }
 
@@ -47,7 +47,7 @@
 #define R_NUMBER(_name, _present, _number) NUMBER(region, WireRegion, _name, _present, _number)
 #define R_TEXT(_name, _text) TEXT(region, WireRegion, _name, _text)
 #define R_ENUM(_name, _value, _n, _to_string) \
-        ENUM(region, WireRegion, _name, _value, _n, _to_string)
+        ENUM(region, WireRegion, _name, _value, 1, _n, _to_string)
 
 #define IS_RAW (row->geometry.kind == SHMB_KIND_RAW)
 
@@ -170,7 +170,8 @@ const Shape shape_region = {
 
 #define H_NUMBER(_name, _present, _number) NUMBER(holder, HolderRow, _name, _present, _number)
 #define H_TEXT(_name, _text) TEXT(holder, HolderRow, _name, _text)
-#define H_ENUM(_name, _value, _n, _to_string) ENUM(holder, HolderRow, _name, _value, _n, _to_string)
+#define H_ENUM(_name, _value, _first, _n, _to_string) \
+        ENUM(holder, HolderRow, _name, _value, _first, _n, _to_string)
 
 /* Only producers and consumers have a place of their own. */
 #define HAS_INDEX \
@@ -180,14 +181,15 @@ const Shape shape_region = {
 
 H_NUMBER(lease, true, row->holder.lease)
 H_TEXT(region, row->holder.region)
-H_ENUM(role, row->holder.role, _SHMB_ROLE_N, shmb_role_to_string)
+H_ENUM(role, row->holder.role, 1, _SHMB_ROLE_N, shmb_role_to_string)
 H_NUMBER(index, HAS_INDEX, row->holder.index)
 H_NUMBER(uid, true, row->holder.uid)
 H_NUMBER(pid, row->holder.pid != 0, row->holder.pid)
 H_TEXT(command, row->holder.command)
 H_TEXT(unit, row->holder.unit)
 H_NUMBER(age, HAS_AGE, AGE_NS)
-H_ENUM(state, row->holder.occupancy, _SHMB_PARTY_N, shmb_occupancy_to_string)
+/* Vacant, the 0 of this one, is a word. */
+H_ENUM(state, row->holder.occupancy, 0, _SHMB_PARTY_N, shmb_occupancy_to_string)
 H_NUMBER(connected, true, row->holder.connected)
 
 /* Somebody without a name is known by number, as in ls(1); the text is used before the next row. */
@@ -232,7 +234,7 @@ const Shape shape_holder = { "holders", holder_columns, N_ELEMENTS(holder_column
 
 /* target: objects */
 
-ENUM(object, ObjectRow, kind, row->kind, _SHMB_OBJECT_N, shmb_object_kind_to_string)
+ENUM(object, ObjectRow, kind, row->kind, 1, _SHMB_OBJECT_N, shmb_object_kind_to_string)
 NUMBER(object, ObjectRow, index,
        row->kind == SHMB_OBJECT_LANE || row->kind == SHMB_OBJECT_SEAT, row->index)
 NUMBER(object, ObjectRow, size, true, row->size_bytes)

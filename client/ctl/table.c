@@ -203,6 +203,10 @@ int table_add(Table *table, const void *row) {
         return 0;
 }
 
+bool table_is_empty(const Table *table) {
+        return scols_table_is_empty(table->scols);
+}
+
 int table_print(Table *table, FILE *out) {
         int r;
 

@@ -94,6 +94,9 @@ Table *table_free(Table *table);
  */
 int table_add(Table *table, const void *row);
 
+/* Whether it has no rows. */
+bool table_is_empty(const Table *table);
+
 /**
  * table_print() - print it in its style
  * @table:      what

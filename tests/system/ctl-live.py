@@ -85,8 +85,6 @@ OBJECT  INDEX SIZE NAME
 control     -   8K /shmb.telemetry.imu@TAG.ctl
 lane        0  68K /shmb.telemetry.imu@TAG.lane0
 seat        0   8K /shmb.telemetry.imu@TAG.seat0
-
-holders
 '''
 
 

@@ -37,9 +37,12 @@ static void test_list_shows_unknown_enumerations_as_absent(void **state) {
         region.geometry.backing = _SHMB_BACKING_N;
         region.lifetime = 1000;
         region.state = UINT32_MAX;
-        broker->ctl.style = (Style){ .output = "KIND,BACKING,LIFETIME,STATE", .no_headings = true };
+        region.geometry.overflow = SHMB_OVERFLOW_NONE;
+        broker->ctl.style = (Style){ .output = "KIND,BACKING,LIFETIME,STATE,OVERFLOW" };
         broker_list(broker, &region, 1, false);
-        broker_assert_runs(broker, command_list, NULL, CTL_DONE, "-    -       -        -\n", "");
+        broker_assert_runs(broker, command_list, NULL, CTL_DONE,
+                           "KIND BACKING LIFETIME STATE OVERFLOW\n"
+                           "-    -       -        -     -\n", "");
 }
 
 static void test_list_that_goes_round_in_circles_ends(void **state) {
