@@ -142,6 +142,10 @@ class Looking(Live):
         self.assertEqual(self.row('control/commands')['description'], 'a "quoted" \\ one')
         self.assertEqual(self.row('control/commands')['linger'], 90 * 10**9)
 
+    def test_admin_socket_may_be_named_too(self):
+        admin = os.path.join(self.broker.runtime, 'admin.sock')
+        self.assertEqual(ctl(admin, 'list').stdout.decode(), LIST)
+
     def test_show(self):
         text = self.ctl('show', 'telemetry/imu').decode()
         tag = self.row('telemetry/imu')['tag']
