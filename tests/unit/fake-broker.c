@@ -104,6 +104,17 @@ void fake_kill_party(FakeBroker *fake, ShmbObjectKind kind, uint32_t index) {
         fake_announce(fake);
 }
 
+void fake_vacate(FakeBroker *fake) {
+        uint32_t i, n = fake->geometry.n_lanes + fake->geometry.n_seats;
+
+        pthread_mutex_lock(&fake->lock);
+        for (i = 0; i < n; i++) {
+                atomic_store(&fake_control(fake)->parties[i].occupancy, SHMB_PARTY_VACANT);
+                atomic_store(&fake_control(fake)->parties[i].lease, 0);
+        }
+        pthread_mutex_unlock(&fake->lock);
+}
+
 void fake_replace(FakeBroker *fake, ShmbObjectKind kind, uint32_t index) {
         FakeObject *object = fake_object(fake, kind, index);
 
@@ -251,7 +262,7 @@ static void answer(FakeBroker *fake, const WireMessage *asked, FakeAnswer *a) {
         case WIRE_HELLO:
                 memcpy(fake->uuid, asked->hello.uuid, sizeof(fake->uuid));
                 a->message.type = WIRE_WELCOME;
-                a->message.welcome = (WireWelcome){ .major = 1, .version = "fake" };
+                a->message.welcome = (WireWelcome){ .major = fake->hello_major, .version = "fake" };
                 break;
         case WIRE_ATTACH:
                 answer_attach(fake, &asked->attach, a);
@@ -299,7 +310,7 @@ static void send_packet(int fd, const void *packet, size_t n_bytes, const FakeAn
         sendmsg(fd, &message, MSG_NOSIGNAL);
 }
 
-static void send_answer(int fd, FakeAnswer *a, FakeFault fault) {
+static void send_answer(FakeBroker *fake, int fd, FakeAnswer *a, FakeFault fault) {
         static uint8_t packet[SHMB_MESSAGE_MAX + 1];
         size_t n_bytes = 0;
 
@@ -309,6 +320,10 @@ static void send_answer(int fd, FakeAnswer *a, FakeFault fault) {
                 a->n_fds = 0;
         if (wire_encode(&a->message, packet, sizeof(packet), &n_bytes) < 0)
                 abort();
+        if (a->message.type == WIRE_ATTACHED)
+                fake->n_flippable = 8 * n_bytes;
+        if (fault == FAKE_FLIP && a->message.type == WIRE_ATTACHED && fake->flip < 8 * n_bytes)
+                packet[fake->flip / 8] ^= (uint8_t)(1 << fake->flip % 8);
         if (fault == FAKE_GARBAGE)
                 memset(packet, 0xa5, n_bytes);
         if (fault == FAKE_UNKNOWN_TYPE)
@@ -333,13 +348,15 @@ static bool serve(FakeBroker *fake, int fd) {
                 return n < 0 && errno == EAGAIN;
         atomic_fetch_add(&fake->n_requests[asked.type], 1);
         answer(fake, &asked, &a);
-        if (asked.type != WIRE_HELLO && asked.type != WIRE_RESUME && asked.type != WIRE_DETACH)
+        if (asked.type == WIRE_HELLO)
+                fault = (FakeFault)atomic_load(&fake->hello_fault);
+        else if (asked.type != WIRE_RESUME && asked.type != WIRE_DETACH)
                 fault = (FakeFault)atomic_load(&fake->fault);
         if (a.message.type == WIRE_ATTACHED && fault != FAKE_FINE) {
                 fake_spoil(fake, &a, fault);
         }
         if (fault != FAKE_SILENT && fault != FAKE_HANG_UP)
-                send_answer(fd, &a, fault);
+                send_answer(fake, fd, &a, fault);
         while (a.n_to_close > 0)
                 close(a.to_close[--a.n_to_close]);
         return fault != FAKE_HANG_UP;
@@ -454,6 +471,7 @@ static void start(FakeBroker *fake) {
         sprintf(fake->path, "%s/broker.sock", fake->directory);
         fake->tag = 0x1234;
         fake->generation = 7;
+        fake->hello_major = WIRE_VERSION_MAJOR;
         fake->overflow = SHMB_OVERFLOW_BLOCK;
         fake->backing = SHMB_BACKING_MEMFD;
         fake->resume_verdict = WIRE_VERDICT_SAME;

@@ -54,6 +54,7 @@ typedef enum FakeFault {
         FAKE_HANG_UP,          /* takes the request, and goes */
         FAKE_SILENT,
         FAKE_ERROR_OK,         /* an error reply with status 0 */
+        FAKE_FLIP,             /* bit `flip` of the packet */
         _FAKE_FAULT_N,
 } FakeFault;
 
@@ -82,6 +83,9 @@ struct FakeBroker {
         uint64_t last_lease;
         /* what it does; set by the test at any time */
         _Atomic int fault;
+        _Atomic int hello_fault;
+        _Atomic uint32_t hello_major;
+        _Atomic size_t flip, n_flippable; /* bits of the last grant */
         _Atomic uint32_t attach_status;  /* ShmbStatus of the answer to ATTACH, 0 grants */
         _Atomic uint32_t resume_verdict; /* WireVerdict, or 0 for NO_LEASE */
         _Atomic uint32_t overflow;       /* ShmbOverflow of the region */
@@ -121,6 +125,8 @@ void fake_announce(FakeBroker *fake);
 void fake_set_state(FakeBroker *fake, ShmbRegionState state);
 /* The holder is gone without a word. */
 void fake_kill_party(FakeBroker *fake, ShmbObjectKind kind, uint32_t index);
+/* Nobody is there any more. */
+void fake_vacate(FakeBroker *fake);
 /* A new object in the next epoch, empty; the old one stays mapped where it is mapped. */
 void fake_replace(FakeBroker *fake, ShmbObjectKind kind, uint32_t index);
 

@@ -96,16 +96,12 @@ static int run(void) {
 /* The real one ends the leases of who hangs up; and notices in its own time. */
 static void clean_up(size_t n_fds) {
         int tries = 20000;
-        uint32_t i;
 
         while (scratch_count_fds() > n_fds) {
                 assert_true(--tries > 0);
                 usleep(500);
         }
-        for (i = 0; i < 2; i++) {
-                atomic_store(&fake_control(&fake)->parties[i].occupancy, SHMB_PARTY_VACANT);
-                atomic_store(&fake_control(&fake)->parties[i].lease, 0);
-        }
+        fake_vacate(&fake);
 }
 
 static void let_each_call_fail(int error) {
