@@ -323,13 +323,18 @@ static int conn_on_death(sd_event_source *source, int fd, uint32_t revents, void
 }
 
 static int conn_watch(Conn *conn) {
+        sd_event *event = conn->server->event;
         int r;
 
-        r = sd_event_add_io(conn->server->event, &conn->io, conn->fd, EPOLLIN, conn_on_io, conn);
+        r = sd_event_add_io(event, &conn->io, conn->fd, EPOLLIN, conn_on_io, conn);
+        if (r >= 0)
+                r = sd_event_source_set_priority(conn->io, SERVER_PRIORITY);
         if (r < 0 || conn->peer.pidfd < 0)
                 return r;
-        return sd_event_add_io(conn->server->event, &conn->death, conn->peer.pidfd, EPOLLIN,
-                               conn_on_death, conn);
+        r = sd_event_add_io(event, &conn->death, conn->peer.pidfd, EPOLLIN, conn_on_death, conn);
+        if (r >= 0)
+                r = sd_event_source_set_priority(conn->death, SERVER_PRIORITY);
+        return r;
 }
 
 static void conn_refuse_quota(Conn *conn, int code) {
@@ -367,7 +372,8 @@ static int conn_new_consume_fd(Server *server, int fd, bool admin) {
                 r = peer_init_with_fd(&conn->peer, fd, now_ns);
         if (r >= 0)
                 r = deadline_join(&server->deadlines, &conn->deadline, DEADLINE_CONNECTION);
-        if (r >= 0)
+        /* An administrator gets in whatever programs of the same uid do. */
+        if (r >= 0 && !admin)
                 r = quota_charge(&server->quota, &conn->charge, conn->peer.uid,
                                  QUOTA_CONNECTIONS, 1);
         if (r > 0)

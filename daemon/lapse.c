@@ -19,12 +19,13 @@
 #include "daemon/objects.h"
 #include "daemon/sys/clock.h"
 
-void lapse_party(Server *server, Region *region, RegionParty *party) {
+bool lapse_party(Server *server, Region *region, RegionParty *party) {
         if (party->occupancy != SHMB_PARTY_UNPROVEN || region->state == SHMB_REGION_LOST ||
             region->departed || !objects_prove(server, region, party))
-                return;
+                return false;
         region_party_set_proven(region, party);
         objects_publish(region, party);
+        return true;
 }
 
 static void lapse_say(const Lease *lease, const char *reason) {
@@ -75,10 +76,10 @@ void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {
         lease_end(&server->registry, lease, how, clock_boottime_ns(), &effects);
         if (server->silent)
                 return;
-        objects_publish(effects.region, effects.party);
+        /* Proven at once is the rule: peers hear one word then, not two. */
+        if (!effects.prove || !lapse_party(server, effects.region, effects.party))
+                objects_publish(effects.region, effects.party);
         ledger_lease_ended(server, id, how);
-        if (effects.prove)
-                lapse_party(server, effects.region, effects.party);
         objects_sweep(effects.region);
         if (effects.idle)
                 lapse_idle(server, effects.region);
@@ -141,7 +142,7 @@ void lapse_gc(Server *server, bool dry_run, void (*say)(void *userdata, const ch
         for (i = 0; i < server->registry.n_regions; i++) {
                 region = server->registry.regions[i];
                 for (j = 0; j < region->n_parties && !dry_run; j++)
-                        lapse_party(server, region, &region->parties[j]);
+                        (void)lapse_party(server, region, &region->parties[j]);
                 objects_sweep(region);
                 if (region->n_leases > 0 || !region->objects)
                         continue;

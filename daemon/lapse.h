@@ -5,8 +5,8 @@
  * Lapse
  *
  * What happens when something is over: a lease, a client, a linger. Here the effects that core
- * decided are performed, in the order that peers rely on: first control says it, then the ledger,
- * then proof.
+ * decided are performed, in the order that peers rely on: what control says is true by then, and
+ * the ledger follows.
  */
 
 #include <stdbool.h>
@@ -29,8 +29,12 @@ void lapse_absent_free(Absent *absent);
 /** lapse_on_linger() - nobody came back to an on_demand region in time */
 void lapse_on_linger(Server *server, Region *region);
 
-/** lapse_party() - try once more to prove that nobody writes an UNPROVEN party's object */
-void lapse_party(Server *server, Region *region, RegionParty *party);
+/**
+ * lapse_party() - try to prove that nobody writes an UNPROVEN party's object
+ *
+ * Return: true if that succeeded, and peers were told.
+ */
+bool lapse_party(Server *server, Region *region, RegionParty *party);
 
 /**
  * lapse_gc() - everything that can go without waiting for its time

@@ -147,6 +147,22 @@ static int server_on_reload(sd_event_source *source, const struct signalfd_sigin
         return 0;
 }
 
+static int server_add_signal(Server *server, int signal_number,
+                             sd_event_signal_handler_t handler) {
+        sd_event_source *source;
+        int r;
+
+        r = sd_event_add_signal(server->event, &source, signal_number | SD_EVENT_SIGNAL_PROCMASK,
+                                handler, server);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_priority(source, SERVER_PRIORITY);
+        if (r >= 0)
+                r = sd_event_source_set_floating(source, true);
+        sd_event_source_unref(source);
+        return r;
+}
+
 static int server_init_loop(Server *server) {
         static const int ends[] = { SIGTERM, SIGINT, SIGUSR1 };
         size_t i;
@@ -154,14 +170,14 @@ static int server_init_loop(Server *server) {
 
         r = sd_event_new(&server->event);
         for (i = 0; r >= 0 && i < sizeof(ends) / sizeof(ends[0]); i++)
-                r = sd_event_add_signal(server->event, NULL, ends[i] | SD_EVENT_SIGNAL_PROCMASK,
-                                        server_on_end, server);
+                r = server_add_signal(server, ends[i], server_on_end);
         if (r >= 0)
-                r = sd_event_add_signal(server->event, NULL, SIGHUP | SD_EVENT_SIGNAL_PROCMASK,
-                                        server_on_reload, server);
+                r = server_add_signal(server, SIGHUP, server_on_reload);
         if (r >= 0)
                 r = sd_event_add_time(server->event, &server->timer, CLOCK_BOOTTIME, 0,
                                       SERVER_TIMER_ACCURACY_USEC, server_on_timer, server);
+        if (r >= 0)
+                r = sd_event_source_set_priority(server->timer, SERVER_PRIORITY);
         if (r >= 0)
                 r = sd_event_source_set_enabled(server->timer, SD_EVENT_OFF);
         if (r >= 0)
@@ -272,6 +288,8 @@ static int server_open_listener(Server *server, Listener *listener, const char *
 
         r = sd_event_add_io(server->event, &listener->source, listener->fd, EPOLLIN,
                             server_on_accept, listener);
+        if (r >= 0)
+                r = sd_event_source_set_priority(listener->source, SERVER_PRIORITY);
         return r < 0 ? server_fail("Cannot watch a listener", r) : 0;
 }
 

@@ -48,6 +48,10 @@ enum {
         SERVER_RESERVE_FDS = 3,
 };
 
+/* Of every source alike: served in turns. And the highest that there is: sd-event waits a
+ * second time, without blocking, for anything of a higher priority than what it has got. */
+#define SERVER_PRIORITY INT64_MIN
+
 #define SERVER_SOCKET_NAME "broker.sock"
 #define SERVER_ADMIN_NAME "admin.sock"
 #define SERVER_LOCK_NAME "lock"

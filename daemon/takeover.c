@@ -238,7 +238,8 @@ static Absent *takeover_new_absent(Server *server, const RecordLease *record, in
         server->absents = absent;
 
         if (sd_event_add_io(server->event, &absent->death, pidfd, EPOLLIN, takeover_on_death,
-                            absent) < 0) {
+                            absent) < 0 ||
+            sd_event_source_set_priority(absent->death, SERVER_PRIORITY) < 0) {
                 lapse_absent_free(absent);
                 return NULL;
         }
@@ -328,7 +329,7 @@ static void takeover_settle(Server *server) {
                 if (objects_map_control(server, region, &fault))
                         continue;
                 for (j = 0; j < region->n_parties; j++)
-                        lapse_party(server, region, &region->parties[j]);
+                        (void)lapse_party(server, region, &region->parties[j]);
                 objects_publish_all(region);
                 if (region->n_leases == 0)
                         control_deinit(&region->body->control);
