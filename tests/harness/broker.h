@@ -115,6 +115,9 @@ size_t broker_shm(const Broker *broker, BrokerName ret_names[static BROKER_NAMES
 /** broker_n_shm() - how many */
 size_t broker_n_shm(const Broker *broker);
 
+/** broker_expect_shm() - fails the test unless there are so many, and says what there is */
+void broker_expect_shm(const Broker *broker, size_t n_names);
+
 /** broker_n_fds() - descriptors that it has open now */
 size_t broker_n_fds(const Broker *broker);
 
