@@ -162,7 +162,8 @@ static bool is_own(const struct shmb_region *r, const WireObject *said) {
 }
 
 static int take_object(struct shmb_region *r, const WireObject *said, int fd) {
-        const ShmbGrant grant = { &r->geometry, r->backing, r->tag, r->generation };
+        const ShmbGrant grant = { &r->geometry,  r->backing,     r->tag,
+                                  r->generation, &r->c->process, &r->lost };
         ShmbObject *place = place_of(r, said);
         int result;
 
@@ -177,6 +178,10 @@ static int take_object(struct shmb_region *r, const WireObject *said, int fd) {
                 return refuse_grant(r, result, "memory laid out by another version");
         if (result == -EBADMSG)
                 return refuse_grant(r, -EPROTO, "an object with a foreign header");
+        if (result == -ENOBUFS)
+                return refuse_grant(r, result,
+                                    "this process has too many objects of backing posix mapped: "
+                                    "detach from some regions, or declare them as memfd");
         if (result < 0)
                 return refuse_grant(r, result, strerrordesc_np(-result));
         return 0;
@@ -422,9 +427,10 @@ static int attach_patiently(struct shmb_region *r, const struct shmb_attach *wan
  *
  * Return: 0; -ENOENT (no such region, or not for our eyes); -EACCES; -EPROTOTYPE (not what is
  * expected; shmb_error() names both values); -EBUSY; -EDQUOT; -ENOMEM; -EIDRM, -ENODATA (region on
- * its way out); -ECONNREFUSED, -ETIMEDOUT, -ESHUTDOWN (no broker, no answer); -EMFILE; -EINVAL,
- * -E2BIG (arguments); -EOPNOTSUPP, -EPROTONOSUPPORT (newer than this library); -EBADMSG (a peer's
- * words are out of bounds); -EPROTO, -EIO (the broker is broken); -ECHILD.
+ * its way out); -ECONNREFUSED, -ETIMEDOUT, -ESHUTDOWN (no broker, no answer); -EMFILE; -ENOBUFS
+ * (more objects of backing posix than are guarded at a time); -EINVAL, -E2BIG (arguments);
+ * -EOPNOTSUPP, -EPROTONOSUPPORT (newer than this library); -EBADMSG (a peer's words are out of
+ * bounds); -EPROTO, -EIO (the broker is broken); -ECHILD.
  */
 int shmb_attach(struct shmb *c, const char *name, enum shmb_role role,
                 const struct shmb_attach *want, struct shmb_region **ret) {

@@ -180,6 +180,9 @@ int shmb_check(struct shmb_region *r) {
                 result = shmb__hear(r);
                 if (result < 0)
                         return result;
+                /* For good: nothing replaces it under a handle that only looks. */
+                if (shmb__has_lost(r))
+                        return -EBADMSG;
         }
         /* relaxed: a thread that reconnects may store it at any time */
         return -(int)shmb_load_relaxed(&r->end);

@@ -88,7 +88,8 @@ static bool is_replaced(const Peers *peers, uint32_t i) {
 /* One round trip; under the connection's lock. */
 static int fetch_locked(struct shmb_region *r, const Peers *peers, uint32_t index,
                         int64_t deadline) {
-        const ShmbGrant grant = { &r->geometry, r->backing, r->tag, r->generation };
+        const ShmbGrant grant = { &r->geometry,  r->backing,     r->tag,
+                                  r->generation, &r->c->process, &r->lost };
         WireMessage request = { .type = WIRE_FETCH }, reply;
         const WireObject *said = &reply.attached.objects[0];
         ShmbFds fds = {};
@@ -228,6 +229,24 @@ void shmb__region_end(struct shmb_region *r, int error) {
                 /* relaxed: as above */
                 shmb_store_relaxed(&r->gate, SHMB__GATE_SHUT);
         }
+}
+
+int shmb__lose(struct shmb_region *r) {
+        const Peers peers = peers_of(r);
+        int result = 0;
+        uint32_t i;
+
+        /* relaxed: stored by a handler of this thread, or again by one of another */
+        shmb_store_relaxed(&r->lost, 0);
+        for (i = 0; i < peers.n; i++) {
+                if (!shmb__guard_is_lost(peers.objects[i].guard))
+                        continue;
+                if (peers.kind == SHMB_OBJECT_SEAT)
+                        result = shmb_ring_producer_lose(&r->producer);
+                else if (shmb_ring_consumer_lose(&r->consumer, i) < 0)
+                        result = -EBADMSG;
+        }
+        return result;
 }
 
 uint32_t shmb__region_epoch(const struct shmb_region *r) {

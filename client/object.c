@@ -5,7 +5,7 @@
  *
  * Exactly the granted length is mapped, after fstat() agreed with it: a page beyond the end of the
  * file would be a SIGBUS. A memfd must carry the seals that make its size a fact for ever; an
- * object in /dev/shm cannot be sealed, and is for parties that cooperate.
+ * object in /dev/shm cannot be sealed, and is guarded if somebody else may write it.
  */
 
 #include <errno.h>
@@ -69,6 +69,35 @@ static int check_header(const ShmbGrant *grant, const WireObject *said, const vo
                                  said->epoch, grant->tag, grant->generation);
 }
 
+/*
+ * Nobody but its holder can write a lane or seat, of control nobody but the broker, and a raw
+ * region all who have the role: proven by the broker, before it handed the descriptor out.
+ */
+static bool is_at_mercy(const ShmbGrant *grant, const WireObject *said) {
+        if (grant->backing == SHMB_BACKING_MEMFD || said->kind == SHMB_OBJECT_CONTROL)
+                return false;
+        return !said->writable || said->kind == SHMB_OBJECT_DATA;
+}
+
+/* What is mapped becomes what may be looked at. */
+static int protect(const ShmbGrant *grant, const WireObject *said, ShmbObject *object) {
+        const ShmbGuarded guarded = { object->memory, object->n_bytes, object->writable,
+                                      grant->process, grant->lost };
+        int r;
+
+        if (object->writable && madvise(object->memory, object->n_bytes, MADV_DONTFORK) < 0)
+                return -errno;
+        if (is_at_mercy(grant, said)) {
+                r = shmb__guard_add(&guarded, &object->guard);
+                if (r < 0)
+                        return r;
+        }
+        r = check_header(grant, said, object->memory);
+        if (r < 0)
+                shmb__guard_remove(object->guard);
+        return r;
+}
+
 int shmb__object_map(const ShmbGrant *grant, const WireObject *said, int fd,
                      ShmbObject *ret_object) {
         ShmbObject object = { .n_bytes = (size_t)said->size_bytes,
@@ -91,9 +120,7 @@ int shmb__object_map(const ShmbGrant *grant, const WireObject *said, int fd,
                              flags, fd, 0);
         if (object.memory == MAP_FAILED)
                 return -errno;
-        r = check_header(grant, said, object.memory);
-        if (r == 0 && said->writable && madvise(object.memory, object.n_bytes, MADV_DONTFORK) < 0)
-                r = -errno;
+        r = protect(grant, said, &object);
         if (r < 0) {
                 munmap(object.memory, object.n_bytes);
                 return r;
@@ -103,6 +130,7 @@ int shmb__object_map(const ShmbGrant *grant, const WireObject *said, int fd,
 }
 
 void shmb__object_unmap(ShmbObject *object, bool inherited) {
+        shmb__guard_remove(object->guard);
         /* In a child the address of a DONTFORK mapping may be somebody else's by now. */
         if (object->memory && !(inherited && object->writable))
                 munmap(object->memory, object->n_bytes);

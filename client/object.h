@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/guard.h"
 #include "memory/geometry.h"
 #include "protocol/message.h"
 
@@ -24,6 +25,7 @@ struct ShmbObject {
         size_t n_bytes;
         uint32_t epoch;
         bool writable;
+        ShmbGuard *guard; /* NULL where nobody can cut it short */
 };
 
 /* What the broker said of the region that an object belongs to. */
@@ -31,6 +33,8 @@ struct ShmbGrant {
         const ShmbGeometry *geometry; /* sealed */
         uint32_t backing;             /* ShmbBacking */
         uint64_t tag, generation;
+        const ShmbProcess *process;
+        _Atomic uint32_t *lost; /* see ShmbGuarded */
 };
 
 /**
@@ -40,10 +44,12 @@ struct ShmbGrant {
  * @fd:         borrowed; not needed any more afterwards
  * @ret_object: the mapping
  *
- * What may be written is not passed on to children of fork().
+ * What may be written is not passed on to children of fork(). What somebody else may cut short is
+ * guarded (client/guard.h).
  *
  * Return: 0; -EPROTO (the descriptor is not what was said: type, size, access mode, seals);
- * -EBADMSG or -EPROTONOSUPPORT (the header is not); -errno of fstat(2), mmap(2), madvise(2).
+ * -EBADMSG or -EPROTONOSUPPORT (the header is not); -ENOBUFS (too many guarded objects); -errno of
+ * fstat(2), mmap(2), madvise(2), sigaction(2).
  */
 int shmb__object_map(const ShmbGrant *grant, const WireObject *said, int fd,
                      ShmbObject *ret_object);

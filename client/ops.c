@@ -209,8 +209,8 @@ static int pop_n(struct shmb_region *r, void *items, uint32_t n, int64_t timeout
                         return result;
                 result = shmb_ring_pop_n(&r->consumer, items, n);
         }
-        if (result > 0)
-                shmb__wake_producer(r);
+        if (result > 0 && shmb__wake_producer(r) < 0)
+                return -EBADMSG;
         return result;
 }
 
@@ -223,7 +223,7 @@ static int pop_slow(struct shmb_region *r, void *item, int64_t timeout_ns) {
 /**
  * shmb_pop() - copy one item out, and release it
  * @r:          handle, SHMB_CONSUME
- * @item:       room for item_size bytes; untouched on failure
+ * @item:       room for item_size bytes; untouched on failure, but for -EBADMSG
  * @timeout_ns: to wait for one
  *
  * Return: 0, -EBUSY (a peeked span is held), or see <shmbroker.h>.
@@ -290,7 +290,7 @@ static int release_slow(struct shmb_region *r, uint32_t n) {
         if (result == 0)
                 result = shmb_ring_release_n(&r->consumer, n);
         if (result == 0 && n > 0)
-                shmb__wake_producer(r);
+                result = shmb__wake_producer(r);
         return result;
 }
 
@@ -306,7 +306,8 @@ static inline int release(struct shmb_region *r, uint32_t n) {
  * @r:          handle, SHMB_CONSUME
  * @n:          how many; the rest is shown again by the next peek
  *
- * Return: 0; -EINVAL (more than are held; the span stays held); else see <shmbroker.h>.
+ * Return: 0; -EINVAL (more than are held; the span stays held); -EBADMSG (as everywhere, and: what
+ * stood in the span may have turned to zeros); else see <shmbroker.h>.
  */
 int shmb_release_n(struct shmb_region *r, uint32_t n) {
         return release(r, n);

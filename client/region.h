@@ -42,6 +42,7 @@ struct shmb_region {
         const _Atomic uint32_t *alive;
         uint32_t alive_as;     /* what stands there in our process */
         uint32_t n_seats;
+        _Atomic uint32_t lost; /* an object was lost, and shmb__lose() was not called since */
         const _Atomic uint32_t *news;
         uint64_t news_heard;   /* value of *news; no value of it while something is to be done */
 
@@ -82,6 +83,22 @@ struct shmb_region {
 void shmb__region_end(struct shmb_region *r, int error);
 /* Of the object that the region writes, 0 if it writes none. */
 uint32_t shmb__region_epoch(const struct shmb_region *r);
+
+/*
+ * An object of @r was lost (client/guard.h): what was read of it last is zeros. Return: 0, or
+ * -EBADMSG if that is news and concerns who asks: for a consumer the lane whose turn it is, for a
+ * producer any seat.
+ */
+int shmb__lose(struct shmb_region *r);
+
+/* After what was read, before it is given out. */
+static inline uint32_t shmb__has_lost(const struct shmb_region *r) {
+        /* acquire fence: keeps the load of lost behind those of the items; pairs with the exchange
+         * of is_lost in contain(), and the zeros come behind that */
+        atomic_thread_fence(memory_order_acquire);
+        /* relaxed: ordered by the fence */
+        return shmb_load_relaxed(&r->lost);
+}
 
 /*
  * What to do where shmb__may() says no. Return: 0 (the news were heard, go on), or -errno.

@@ -59,19 +59,33 @@ int shmb__wake_consumers_slow(struct shmb_region *r) {
                 wake |= shmb_waker_look(&r->producer.waker, i);
         if (wake)
                 ring_bell(r->producer.waker.own);
+        /* The next call will say so: these items are published, and not to be pushed again. */
+        if (shmb__has_lost(r))
+                (void)shmb__lose(r);
         return 0;
 }
 
 int shmb__wake_producer_slow(struct shmb_region *r) {
         if (shmb_waker_look(&r->consumer.waker, shmb_ring_consumer_lane(&r->consumer)))
                 ring_bell(r->consumer.waker.own);
-        return 0;
+        return shmb__has_lost(r) ? shmb__lose(r) : 0;
 }
 
-static int look(struct shmb_region *r, ShmbRingLook how) {
+static int look_once(struct shmb_region *r, ShmbRingLook how) {
         if (r->role == SHMB_PRODUCE)
                 return shmb_ring_producer_look(&r->producer, how);
         return shmb_ring_consumer_look(&r->consumer);
+}
+
+static int look(struct shmb_region *r, ShmbRingLook how) {
+        int result = look_once(r, how);
+
+        if (!shmb_unlikely(shmb__has_lost(r)))
+                return result;
+        /* Zeros were looked at, which may mean anything. */
+        if (shmb__lose(r) < 0 || result == -EBADMSG)
+                return -EBADMSG;
+        return look_once(r, how);
 }
 
 int shmb__judge(struct shmb_region *r) {

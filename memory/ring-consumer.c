@@ -329,6 +329,20 @@ int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
         return 0;
 }
 
+int shmb_ring_consumer_lose(ShmbRingConsumer *consumer, uint32_t index) {
+        ShmbRingCursor *cursor = &consumer->cursors[index];
+        uint32_t n_peeked = consumer->n_peeked;
+
+        if (cursor->poisoned)
+                return 0;
+        consumer_poison(consumer, cursor);
+        consumer->poison_said = cursor == consumer->cursor;
+        if (consumer->poison_said)
+                return -EBADMSG;
+        consumer->n_peeked = n_peeked;
+        return 0;
+}
+
 int shmb_ring_pop_slow(ShmbRingConsumer *consumer, void *ret_items, uint32_t n) {
         uint8_t *to = ret_items;
         uint32_t n_moved = 0;
@@ -358,13 +372,17 @@ int shmb_ring_pop_slow(ShmbRingConsumer *consumer, void *ret_items, uint32_t n) 
 }
 
 uint32_t shmb_ring_consumer_words(const ShmbRingConsumer *consumer, ShmbSleepWord *ret_words) {
-        uint32_t i;
+        uint32_t i, n = 0;
 
         for (i = 0; i < consumer->n_lanes; i++) {
                 const _Atomic uint32_t *bell = &consumer->cursors[i].lane->bell.bell;
 
+                /* Where the memory was lost nobody can wait, and a kernel that is asked to do so
+                 * would not let us wait for the others. */
+                if (consumer->cursors[i].poisoned)
+                        continue;
                 /* relaxed: stays before the release of seq in shmb_sleep_enter() */
-                ret_words[i] = (ShmbSleepWord){bell, shmb_load_relaxed(bell)};
+                ret_words[n++] = (ShmbSleepWord){bell, shmb_load_relaxed(bell)};
         }
-        return consumer->n_lanes;
+        return n;
 }

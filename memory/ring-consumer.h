@@ -113,6 +113,13 @@ int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
  */
 int shmb_ring_consumer_look(ShmbRingConsumer *consumer);
 
+/**
+ * shmb_ring_consumer_lose() - the memory of a lane is not what it was: poison it
+ *
+ * Return: -EBADMSG (it was its turn: hereby it is said); 0 (a look will say it, or has said it).
+ */
+int shmb_ring_consumer_lose(ShmbRingConsumer *consumer, uint32_t index);
+
 /* Pop of other than one item. */
 int shmb_ring_pop_slow(ShmbRingConsumer *consumer, void *ret_items, uint32_t n);
 

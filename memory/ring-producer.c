@@ -119,6 +119,10 @@ int shmb_ring_producer_look(ShmbRingProducer *producer, ShmbRingLook look) {
         return producer->limit == producer->tail ? -EAGAIN : 0;
 }
 
+int shmb_ring_producer_lose(ShmbRingProducer *producer) {
+        return producer_poison(producer);
+}
+
 void shmb_ring_producer_warm(ShmbRingProducer *producer) {
         uint64_t n = producer->warm_mask + 1, offset, nothing = 0;
         uint8_t *block;

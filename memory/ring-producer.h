@@ -86,6 +86,15 @@ int shmb_ring_producer_switch_seat(ShmbRingProducer *producer, uint32_t index,
  */
 int shmb_ring_producer_look(ShmbRingProducer *producer, ShmbRingLook look);
 
+/**
+ * shmb_ring_producer_lose() - the memory of a seat is not what it was
+ *
+ * As if its consumer had broken the protocol. Harmless if that was known.
+ *
+ * Return: -EBADMSG.
+ */
+int shmb_ring_producer_lose(ShmbRingProducer *producer);
+
 /* Push of more items than the limit allows, or than stand before the end of the slots. */
 int shmb_ring_push_slow(ShmbRingProducer *producer, const void *items, uint32_t n,
                         ShmbRingLook look);
