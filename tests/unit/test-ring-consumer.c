@@ -301,6 +301,19 @@ static void test_consumer_is_poisoned_by_a_tail_out_of_bounds(void **state) {
         check_poisoned_by(110 + (UINT64_C(1) << 63));
 }
 
+static void test_consumer_is_poisoned_by_a_tail_behind_what_it_was_shown(void **state) {
+        uint64_t items[20][3], number;
+
+        ring_region_consume(&region, 0, &consumer);
+        publish(0, 10);
+        pop_all(0, 1);
+        atomic_store(&ring_region_lane(&region, 0)->tail, 5);
+        assert_int_equal(shmb_ring_pop_n(&consumer, items, 20), -EBADMSG);
+        assert_int_equal(ring_region_pop(&consumer, &number), -EBADMSG);
+        /* what it released stays released */
+        check_place(0, 1, 1, 1);
+}
+
 static void test_consumer_poisoned_by_one_lane_serves_the_others(void **state) {
         uint64_t number;
 
@@ -353,7 +366,7 @@ static void test_consumer_lets_lanes_take_turns(void **state) {
 }
 
 static void test_consumer_pop_n_is_of_one_lane(void **state) {
-        uint64_t items[20][3];
+        static uint64_t items[1024][3];
 
         ring_region_consume(&region, 0, &consumer);
         publish(0, 3);
@@ -366,6 +379,10 @@ static void test_consumer_pop_n_is_of_one_lane(void **state) {
         assert_int_equal(shmb_ring_pop_n(&consumer, items, 20), 3);
         assert_int_equal(shmb_ring_consumer_lane(&consumer), 0);
         assert_int_equal(shmb_ring_pop_n(&consumer, items, 20), -EAGAIN);
+        /* nor does it make a turn longer */
+        publish(1, 1024);
+        assert_int_equal(shmb_ring_pop_n(&consumer, items, 3), 3);
+        assert_int_equal(shmb_ring_pop_n(&consumer, items, 1024), 253);
 }
 
 static void test_consumer_drains_a_replaced_lane_and_goes_on_in_the_new(void **state) {
@@ -402,6 +419,24 @@ static void test_consumer_believes_one_last_tail_of_a_replaced_lane(void **state
         atomic_store(&((ShmbLane *)old.memory)->tail, 4);
         assert_int_equal(ring_region_pop(&consumer, &number), -EAGAIN);
         assert_int_equal(shmb_ring_consumer_switch_lane(&consumer, 0, &region.lanes[0]), 0);
+        free(old.memory);
+}
+
+/* Whoever calls it knows better than control, for an instant. */
+static void test_consumer_told_to_switch_believes_no_further_tail(void **state) {
+        ShmbMapped old, next;
+        uint64_t number;
+
+        ring_region_consume(&region, 0, &consumer);
+        publish(0, 2);
+        ring_region_replace_lane(&region, 0, &old);
+        next = region.lanes[0];
+        atomic_store(&region.lane_epochs[0], 1);
+        assert_int_equal(shmb_ring_consumer_switch_lane(&consumer, 0, &next), -EAGAIN);
+        atomic_store(&((ShmbLane *)old.memory)->tail, 4);
+        pop_all(0, 2);
+        assert_int_equal(ring_region_pop(&consumer, &number), -EAGAIN);
+        assert_int_equal(shmb_ring_consumer_switch_lane(&consumer, 0, &next), 0);
         free(old.memory);
 }
 
@@ -520,11 +555,13 @@ int main(void) {
                 TEST(test_consumer_peek_ends_at_the_end_of_the_slots),
                 TEST(test_consumer_pop_is_refused_while_a_span_is_held),
                 TEST(test_consumer_is_poisoned_by_a_tail_out_of_bounds),
+                TEST(test_consumer_is_poisoned_by_a_tail_behind_what_it_was_shown),
                 TEST_THREE_LANES(test_consumer_poisoned_by_one_lane_serves_the_others),
                 TEST_THREE_LANES(test_consumer_lets_lanes_take_turns),
                 TEST_THREE_LANES(test_consumer_pop_n_is_of_one_lane),
                 TEST(test_consumer_drains_a_replaced_lane_and_goes_on_in_the_new),
                 TEST(test_consumer_believes_one_last_tail_of_a_replaced_lane),
+                TEST(test_consumer_told_to_switch_believes_no_further_tail),
                 TEST(test_consumer_does_not_switch_under_a_span_that_is_held),
                 TEST(test_consumer_switch_refuses_what_does_not_fit),
                 TEST(test_consumer_is_cured_by_a_new_lane),

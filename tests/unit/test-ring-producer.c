@@ -383,6 +383,16 @@ static void test_producer_is_poisoned_by_a_head_out_of_bounds(void **state) {
         check_poisoned_by(2, 1);
 }
 
+static void test_producer_is_poisoned_by_a_done_that_goes_back_behind_a_lagging_head(void **state) {
+        ring_region_produce(&region, 0, &producer);
+        fill(8);
+        set_head(0, 0, 3);
+        fill(3);
+        set_head(0, 0, 2);
+        assert_int_equal(ring_region_push(&producer, 0), -EBADMSG);
+        assert_int_equal(tail(), 11);
+}
+
 static void test_producer_is_cured_by_a_new_seat(void **state) {
         ShmbMapped old;
 
@@ -496,6 +506,7 @@ int main(void) {
                 TEST(test_producer_init_beside_a_superseded_seat_claims_nothing),
                 TEST(test_producer_switch_seat_refuses_what_does_not_fit),
                 TEST(test_producer_is_poisoned_by_a_head_out_of_bounds),
+                TEST(test_producer_is_poisoned_by_a_done_that_goes_back_behind_a_lagging_head),
                 TEST(test_producer_is_cured_by_a_new_seat),
                 TEST(test_producer_poisoned_while_a_span_is_held_cannot_commit),
                 TEST(test_producer_whose_lane_was_replaced_blames_nobody),
