@@ -178,13 +178,30 @@ class Container:
                 self.supervisor.kill()
                 self.supervisor.wait()
 
-    def run(self, *command, user=None, check=True, seconds=60, **options):
-        """Run inside, as root or as `user` with that user's groups; text in, text out."""
+    def inside(self, command, user):
+        """What runs `command` inside, as root or as `user` with that user's groups."""
         if user:
             command = ('runuser', '-u', user, '--', *command)
+        return ['nsenter', '-t', str(self.pid), '-a', '-r', '-w', 'env', '-i', 'LC_ALL=C.UTF-8',
+                'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', *command]
+
+    def start(self, *command, user=None):
+        """Begin to run inside, and do not wait; what it writes is piped."""
+        process = subprocess.Popen(self.inside(command, user), stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, text=True)
+        self.cleanup.callback(self.reap, process)
+        return process
+
+    @staticmethod
+    def reap(process):
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+    def run(self, *command, user=None, check=True, seconds=120, **options):
+        """Run inside and wait; text in, text out."""
         done = subprocess.run(
-            ['nsenter', '-t', str(self.pid), '-a', '-r', '-w', 'env', '-i', 'LC_ALL=C.UTF-8',
-             'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', *command],
+            self.inside(command, user),
             stdin=options.pop('stdin', None if 'input' in options else subprocess.DEVNULL),
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds, **options)
         if check and done.returncode:
