@@ -4,7 +4,8 @@
  * The programs of tools/demo: a sensor that publishes samples, an accountant that books each of
  * them, and an auditor that knows what the books must say.
  *
- *     demo produce RING N             publish samples 0 .. N-1, filled in place
+ *     demo produce RING [GATE] N      publish samples 0 .. N-1, filled in place; from GATE on only
+ *                                     when standard input has ended
  *     demo consume RING LEDGER N      account each sample in the ledger, until N are booked
  *     demo watch LEDGER STOP N        draw progress (on a terminal) until STOP of N are booked
  *     demo audit RING LEDGER N        say whether N samples were booked in order, once each
@@ -138,7 +139,17 @@ static int attach_ledger(struct shmb *broker, const char *name, enum shmb_role r
         return 0;
 }
 
-static int produce(struct shmb *broker, const char *name, uint64_t n) {
+/* Whoever starts us decides when it ends. */
+static void await_end_of_input(void) {
+        char byte;
+        ssize_t r;
+
+        do
+                r = read(STDIN_FILENO, &byte, sizeof(byte));
+        while (r > 0 || (r < 0 && errno == EINTR));
+}
+
+static int produce(struct shmb *broker, const char *name, uint64_t n_gate, uint64_t n) {
         struct shmb_region *ring;
         int r;
 
@@ -149,6 +160,8 @@ static int produce(struct shmb *broker, const char *name, uint64_t n) {
         for (uint64_t seq = 0; seq < n; seq++) {
                 void *slot;
 
+                if (seq == n_gate)
+                        await_end_of_input();
                 /* -EOWNERDEAD: a consumer died. It is said once, and its successor is awaited. */
                 do
                         r = shmb_claim(ring, &slot, PATIENCE_NS);
@@ -369,10 +382,12 @@ static bool parse_count(const char *text, uint64_t *ret_n) {
 }
 
 static int run(struct shmb *broker, int argc, char **argv, uint64_t n) {
-        uint64_t n_stop;
+        uint64_t n_gate, n_stop;
 
         if (argc == 4 && strcmp(argv[1], "produce") == 0)
-                return produce(broker, argv[2], n);
+                return produce(broker, argv[2], n, n);
+        if (argc == 5 && strcmp(argv[1], "produce") == 0 && parse_count(argv[3], &n_gate))
+                return produce(broker, argv[2], n_gate, n);
         if (argc == 5 && strcmp(argv[1], "consume") == 0)
                 return consume(broker, argv[2], argv[3], n);
         if (argc == 5 && strcmp(argv[1], "watch") == 0 && parse_count(argv[3], &n_stop))
@@ -380,7 +395,7 @@ static int run(struct shmb *broker, int argc, char **argv, uint64_t n) {
         if (argc == 5 && strcmp(argv[1], "audit") == 0)
                 return audit(broker, argv[2], argv[3], n);
 
-        fprintf(stderr, "usage: demo produce RING N | consume RING LEDGER N | "
+        fprintf(stderr, "usage: demo produce RING [GATE] N | consume RING LEDGER N | "
                 "watch LEDGER STOP N | audit RING LEDGER N\n");
         return 2;
 }
