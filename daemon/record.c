@@ -114,6 +114,7 @@ static int record_write_new(int dir_fd, const uint8_t boot_id[static RECORD_BOOT
 
 int record_open(Record *record, int dir_fd, const uint8_t boot_id[static RECORD_BOOT_ID_SIZE],
                 const RecordEntry *entries, size_t n_entries) {
+        Record begun = RECORD_NULL(begun);
         uint64_t size_bytes;
         int fd, r;
 
@@ -128,13 +129,13 @@ int record_open(Record *record, int dir_fd, const uint8_t boot_id[static RECORD_
                 return r;
         }
 
-        *record = (Record){
-                .dir_fd = dir_fd,
-                .fd = fd,
-                .size_bytes = size_bytes,
-                .size_at_compaction = size_bytes,
-        };
-        memcpy(record->boot_id, boot_id, RECORD_BOOT_ID_SIZE);
+        begun.dir_fd = dir_fd;
+        begun.fd = fd;
+        begun.size_bytes = size_bytes;
+        begun.size_at_compaction = size_bytes;
+        /* A compaction gives @record's own: it is read before @record is written. */
+        memcpy(begun.boot_id, boot_id, RECORD_BOOT_ID_SIZE);
+        *record = begun;
         return 0;
 }
 

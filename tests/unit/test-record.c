@@ -187,6 +187,19 @@ static void test_record_that_grew_wants_compaction_and_goes_on_behind_it(void **
         expect(fixture, 3, false);
 }
 
+/* The first one is begun with the caller's boot id, the next ones with the record's own. */
+static void test_record_is_of_this_boot_however_often_it_was_compacted(void **state) {
+        Fixture *fixture = *state;
+        RecordEntry entries[2] = { lease(1), lease(2) };
+        int i;
+
+        assert_int_equal(begin(fixture, 2), 0);
+        for (i = 0; i < 3; i++) {
+                assert_int_equal(record_compact(&fixture->record, entries, 2), 0);
+                expect(fixture, 2, false);
+        }
+}
+
 static void test_torn_end_is_told_and_what_was_before_is_there(void **state) {
         Fixture *fixture = *state;
         uint64_t size, whole;
@@ -458,6 +471,7 @@ int main(void) {
                 TEST(test_what_was_appended_is_read_back_in_order),
                 TEST(test_new_record_takes_the_place_of_the_old_one),
                 TEST(test_record_that_grew_wants_compaction_and_goes_on_behind_it),
+                TEST(test_record_is_of_this_boot_however_often_it_was_compacted),
                 TEST(test_torn_end_is_told_and_what_was_before_is_there),
                 TEST(test_damage_is_told_with_its_offset_and_nothing_is_touched),
                 TEST(test_record_of_another_boot_is_no_record),
