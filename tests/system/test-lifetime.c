@@ -293,6 +293,87 @@ static void test_reload_of_a_missing_file_changes_nothing(void **state) {
         broker_end(&broker);
 }
 
+/* An order of an administrator; lines of its report that hold @text, and whether it was done. */
+static unsigned order(WireMessage message, const char *text, bool *ret_applied) {
+        const char *line;
+        unsigned n = 0;
+        Caller caller;
+        size_t at = 0;
+        int r;
+
+        assert_int_equal(caller_begin(&caller, broker.admin), 0);
+        r = caller_call(&caller, &message);
+        if (r != 0)
+                fail_msg("%d: %s", r, r > 0 ? caller.reply.error.sentence : "no answer");
+        while (wire_line_next(&caller.reply.report, &at, &line) == 1)
+                n += strstr(line, text) != NULL;
+        *ret_applied = caller.reply.report.applied;
+        caller_close(&caller);
+        return n;
+}
+
+static void test_plan_of_a_reload_says_all_and_does_nothing(void **state) {
+        const WireMessage plan = { .type = WIRE_RELOAD, .reload = { .plan_only = true } };
+        const WireMessage reload = { .type = WIRE_RELOAD };
+        BrokerName before[BROKER_NAMES_MAX];
+        bool applied;
+        size_t n;
+
+        broker_begin(&broker, yaml_before);
+        n = broker_shm(&broker, before);
+        broker_configure(&broker, yaml_after);
+        assert_int_equal(order(plan, broker_name(&broker, "comes"), &applied), 1);
+        assert_false(applied);
+        assert_int_equal(order(plan, broker_name(&broker, "goes"), &applied), 1);
+        assert_int_equal(order(plan, broker_name(&broker, "tightens"), &applied), 1);
+        assert_same_names(before, n);
+        assert_int_equal(region_now("comes").state, SHMB_REGION_NONE);
+
+        assert_int_equal(order(reload, broker_name(&broker, "comes"), &applied), 1);
+        assert_true(applied);
+        assert_int_equal(region_now("comes").state, SHMB_REGION_LIVE);
+        assert_int_equal(region_now("goes").state, SHMB_REGION_NONE);
+        broker_end(&broker);
+}
+
+static void test_gc_takes_what_nobody_holds_and_nothing_else(void **state) {
+        static const char idle[] =
+                        "version: 1\n"
+                        "defaults: {kind: raw, size: 4K, access: {read: [any]},\n"
+                        "           lifetime: {policy: on_demand, linger: 1h}}\n"
+                        "regions:\n"
+                        "  - {name: $/held}\n"
+                        "  - {name: $/idle}\n"
+                        "  - {name: $/static, lifetime: static}\n";
+        const WireMessage dry = { .type = WIRE_GC, .gc = { .dry_run = true } };
+        const WireMessage gc = { .type = WIRE_GC };
+        CallerLease held, lease;
+        Caller holder, caller;
+        bool applied;
+
+        broker_begin(&broker, idle);
+        attach(&holder, "held", SHMB_ROLE_READ, &held);
+        attach(&caller, "idle", SHMB_ROLE_READ, &lease);
+        leave(&caller, &lease);
+        broker_until(region_now("idle").n_readers == 0);
+        assert_int_equal(region_now("idle").state, SHMB_REGION_LIVE);
+
+        assert_int_equal(order(dry, broker_name(&broker, "idle"), &applied), 1);
+        assert_false(applied);
+        assert_int_equal(order(dry, broker_name(&broker, "held"), &applied), 0);
+        assert_int_equal(region_now("idle").state, SHMB_REGION_LIVE);
+        broker_expect_shm(&broker, 3 * N_RAW);
+
+        assert_int_equal(order(gc, broker_name(&broker, "idle"), &applied), 1);
+        assert_true(applied);
+        assert_int_equal(region_now("idle").state, SHMB_REGION_DECLARED);
+        assert_int_equal(region_now("held").state, SHMB_REGION_LIVE);
+        assert_int_equal(region_now("static").state, SHMB_REGION_LIVE);
+        broker_expect_shm(&broker, 2 * N_RAW);
+        leave(&holder, &held);
+        broker_end(&broker);
+}
+
 /* Another shape would be other objects under those who hold it: refused, and with it the rest. */
 static void test_reload_does_not_reshape_what_is_held(void **state) {
         static const char reshaped[] =
@@ -382,6 +463,8 @@ int main(void) {
                 TEST(test_reload_of_a_bad_file_changes_nothing_and_says_where),
                 TEST(test_reload_of_a_missing_file_changes_nothing),
                 TEST(test_reload_does_not_reshape_what_is_held),
+                TEST(test_plan_of_a_reload_says_all_and_does_nothing),
+                TEST(test_gc_takes_what_nobody_holds_and_nothing_else),
                 TEST(test_reload_that_removes_tells_the_holders),
                 TEST(test_reload_storm),
         };
