@@ -66,12 +66,9 @@ static void lapse_idle(Server *server, Region *region) {
                 log_plain(LOG_ERR, "%s.", fault.sentence);
 }
 
-void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {
+static void lapse_end(Server *server, Lease *lease, LeaseEnd how) {
         uint64_t id = lease->id;
         LeaseEffects effects;
-
-        if (how == LEASE_END_DEATH && !server->silent)
-                lapse_say(lease, "ended without detaching");
 
         lease_end(&server->registry, lease, how, clock_boottime_ns(), &effects);
         if (server->silent)
@@ -83,6 +80,17 @@ void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {
         objects_sweep(effects.region);
         if (effects.idle)
                 lapse_idle(server, effects.region);
+}
+
+void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {
+        if (how == LEASE_END_DEATH && !server->silent)
+                lapse_say(lease, "ended without detaching");
+        lapse_end(server, lease, how);
+}
+
+void lapse_evict(Server *server, Lease *lease, const char *reason) {
+        lapse_say(lease, reason);
+        lapse_end(server, lease, LEASE_END_DEATH);
 }
 
 void lapse_client(Server *server, LeaseClient *client, LeaseEnd how) {

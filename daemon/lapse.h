@@ -17,6 +17,9 @@
 /** lapse_lease() - end one lease and do what follows; the lease is freed */
 void lapse_lease(Server *server, Lease *lease, LeaseEnd how);
 
+/** lapse_evict() - end a lease whose holder broke what it is for; to peers as if it had died */
+void lapse_evict(Server *server, Lease *lease, const char *reason);
+
 /** lapse_client() - end every lease of a client */
 void lapse_client(Server *server, LeaseClient *client, LeaseEnd how);
 

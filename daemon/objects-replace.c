@@ -133,6 +133,20 @@ static void objects_bury(Region *region, const RegionParty *party, int old_fd) {
         };
 }
 
+/* For its grave, and to copy what is left of it: so its size does not matter. */
+static int objects_open_old(Server *server, Region *region, RegionObject *object, int *ret_fd,
+                            ObjectsFault *fault) {
+        char name[SHMB_KERNEL_NAME_MAX + 1];
+        BackingObject described;
+        BackingFault backing = {};
+
+        objects_describe(server, region, object, name, &described);
+        described.size_bytes = BACKING_SIZE_ANY;
+        if (backing_open(&server->shm, &described, false, ret_fd, &backing) == 0)
+                return 0;
+        return objects_open(server, region, object, false, ret_fd, fault);
+}
+
 /* The new object exists behind this, under its name; *object is it. */
 static int objects_exchange(Server *server, Region *region, RegionParty *party, int old_fd,
                             bool keep, ObjectsFault *fault) {
@@ -171,7 +185,7 @@ int objects_replace(Server *server, Region *region, RegionParty *party, bool kee
 
         r = objects_dig(region, party, fault);
         if (r == 0)
-                r = objects_open(server, region, object, false, &old_fd, fault);
+                r = objects_open_old(server, region, object, &old_fd, fault);
         if (r)
                 return r;
         r = objects_exchange(server, region, party, old_fd, keep, fault);

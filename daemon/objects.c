@@ -445,6 +445,9 @@ int objects_open(Server *server, Region *region, RegionObject *object, bool writ
                 return OBJECTS_E_FAILED;
 
         fault->status = SHMB_STATUS_LOST;
+        if (r == BACKING_E_TRUNCATED &&
+            (object->kind == SHMB_OBJECT_LANE || object->kind == SHMB_OBJECT_SEAT))
+                return OBJECTS_E_CUT;
         backing_format_fault(r, &backing, clause, sizeof(clause));
         objects_lose(region, fault->sentence);
         return OBJECTS_E_LOST;

@@ -59,6 +59,7 @@ enum {
         _OBJECTS_E_SUCCESS,
 
         OBJECTS_E_FAILED, /* the fault says why; nothing was changed */
+        OBJECTS_E_CUT,    /* a lane or seat has another size: who could write it did that */
         OBJECTS_E_LOST,   /* the region's objects are gone or not ours: it is LOST now */
 };
 
@@ -109,7 +110,8 @@ void objects_forget(Region *region);
 /**
  * objects_open() - a fresh descriptor of one object, for one grant or one look
  *
- * Return: 0; OBJECTS_E_LOST; OBJECTS_E_FAILED (no descriptors left).
+ * Return: 0; OBJECTS_E_CUT (nothing was changed: objects_replace() mends it); OBJECTS_E_LOST;
+ * OBJECTS_E_FAILED (no descriptors left).
  */
 int objects_open(Server *server, Region *region, RegionObject *object, bool writable,
                  int *ret_fd, ObjectsFault *fault);

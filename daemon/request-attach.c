@@ -238,6 +238,28 @@ static void attach_fill(const Lease *lease, WireAttached *attached) {
         request_fill_geometry(region->decl, &attached->geometry);
 }
 
+/*
+ * A lane or seat was cut short, which nobody can do but who may write it. He loses it, and it is
+ * made anew; everything else of the region is as it was.
+ */
+static int attach_mend(Conn *conn, const Lease *lease, RegionObject *object,
+                       ObjectsFault *fault) {
+        bool lane = object->kind == SHMB_OBJECT_LANE;
+        Region *region = lease->region;
+        RegionParty *party;
+        int r;
+
+        party = region_party(region, lane ? SHMB_ROLE_PRODUCE : SHMB_ROLE_CONSUME, object->index);
+        if (party->lease && party->lease != lease)
+                lapse_evict(conn->server, party->lease,
+                            lane ? "cut its lane short" : "cut its seat short");
+        r = objects_replace(conn->server, region, party, false, "somebody cut the old one short",
+                            fault);
+        if (r == 0)
+                lapse_party(conn->server, region, party);
+        return r;
+}
+
 /* Open @object for the holder of @lease, as the next one of the answer. */
 static int attach_open(Conn *conn, const Lease *lease, RegionObject *object,
                        WireAttached *attached, AttachFds *fds, ObjectsFault *fault) {
@@ -246,6 +268,12 @@ static int attach_open(Conn *conn, const Lease *lease, RegionObject *object,
 
         r = objects_open(conn->server, lease->region, object, writable, &fds->fds[fds->n_fds],
                          fault);
+        if (r == OBJECTS_E_CUT) {
+                r = attach_mend(conn, lease, object, fault);
+                if (r == 0)
+                        r = objects_open(conn->server, lease->region, object, writable,
+                                         &fds->fds[fds->n_fds], fault);
+        }
         if (r)
                 return r;
         fds->n_fds++;

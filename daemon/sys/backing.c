@@ -81,7 +81,8 @@ int backing_compare(const BackingObject *object, const struct stat *st, BackingF
         if (!backing_is_same_inode(object, st) || (st->st_mode & 07777) != BACKING_MODE)
                 return backing_fail_foreign(st, BACKING_E_FOREIGN, fault, "fstat");
 
-        if ((uint64_t)st->st_size != object->size_bytes) {
+        if (object->size_bytes != BACKING_SIZE_ANY &&
+            (uint64_t)st->st_size != object->size_bytes) {
                 fault->step = "fstat";
                 fault->wanted_bytes = object->size_bytes;
                 fault->available_bytes = (uint64_t)st->st_size;

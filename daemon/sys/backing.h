@@ -39,6 +39,9 @@ typedef struct BackingParams BackingParams;
 
 #define BACKING_DIRECTORY "/dev/shm" /* where glibc's shm_open() looks */
 
+/* BackingObject.size_bytes for who wants the object whatever its size. */
+#define BACKING_SIZE_ANY 0
+
 /* BackingFault.available_bytes where the kernel does not say. */
 #define BACKING_UNKNOWN UINT64_MAX
 
