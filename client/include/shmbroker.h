@@ -10,7 +10,8 @@
  * - After shmb_attach() no byte passes through the broker, and no system call is made unless
  *   somebody sleeps. The broker may die, be restarted or upgraded: buffers keep flowing.
  * - 0 or a count on success, -errno on failure. errno is not used, nothing is logged, no signal is
- *   sent or caught, no call returns -EINTR. Outputs are written on success only.
+ *   sent, none but SIGBUS is caught (only for backing posix: NOTES in libshmbroker(3)), no call
+ *   returns -EINTR. Outputs are written on success only, but for items of a pop that is -EBADMSG.
  * - One region handle is used by one thread at a time. Several handles, used by several threads,
  *   may share one connection. Pointers that a handle gives out end with shmb_detach().
  * - A child of fork() inherits nothing: its handles answer -ECHILD and may only be freed. It
