@@ -91,10 +91,17 @@ static int bench_compare(const void *left, const void *right) {
 }
 
 double bench_quantile(double *values, size_t n, double quantile) {
+        double place;
+        size_t below;
+
         if (n == 0)
                 return 0;
         qsort(values, n, sizeof(*values), bench_compare);
-        return values[(size_t)(quantile * (double)(n - 1) + 0.5)];
+        place = quantile * (double)(n - 1);
+        below = (size_t)place;
+        if (below + 1 >= n)
+                return values[n - 1];
+        return values[below] + (place - (double)below) * (values[below + 1] - values[below]);
 }
 
 /* ns of one block, the median; the first tenth warms up. */

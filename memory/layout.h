@@ -106,7 +106,7 @@ typedef struct ShmbBell {
 /* Relaxed counters of one party, for display only; nobody decides by them. */
 typedef struct ShmbCounters {
         _Atomic uint64_t n_items;   /* moved by this party under all its leases */
-        _Atomic uint64_t n_bytes;
+        _Atomic uint64_t n_bytes;   /* streams; a ring's items have one size */
         _Atomic uint64_t n_dropped; /* lane: drop_newest */
         _Atomic uint64_t n_redelivered; /* seat */
         _Atomic uint64_t n_missed;  /* seat, lossy */

@@ -59,7 +59,8 @@ static int consumer_poison(ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
         cursor->poisoned = true;
         cursor->tail = cursor->next;
         cursor->edge = cursor->next;
-        consumer->n_peeked = 0;
+        if (cursor == consumer->cursor)
+                consumer->n_peeked = 0;
         consumer->n_poisoned++;
         consumer->poison_said = false;
         return -EBADMSG;

@@ -454,6 +454,21 @@ static void test_consumer_does_not_switch_under_a_span_that_is_held(void **state
         free(old.memory);
 }
 
+static void test_consumer_that_loses_one_lane_keeps_the_span_of_another(void **state) {
+        ShmbRingSpan span;
+        ShmbMapped old;
+
+        ring_region_consume(&region, 0, &consumer);
+        publish(1, 2);
+        assert_int_equal(shmb_ring_peek_n(&consumer, 2, &span), 2);
+        atomic_store(&ring_region_lane(&region, 2)->tail, 5000);
+        ring_region_replace_lane(&region, 2, &old);
+        assert_int_equal(shmb_ring_consumer_switch_lane(&consumer, 2, &region.lanes[2]), 0);
+        assert_int_equal(shmb_ring_release_n(&consumer, 2), 0);
+        check_place(1, 0, 2, 2);
+        free(old.memory);
+}
+
 static void test_consumer_switch_refuses_what_does_not_fit(void **state) {
         ShmbMapped lane = region.lanes[0];
 
@@ -563,6 +578,7 @@ int main(void) {
                 TEST(test_consumer_believes_one_last_tail_of_a_replaced_lane),
                 TEST(test_consumer_told_to_switch_believes_no_further_tail),
                 TEST(test_consumer_does_not_switch_under_a_span_that_is_held),
+                TEST_THREE_LANES(test_consumer_that_loses_one_lane_keeps_the_span_of_another),
                 TEST(test_consumer_switch_refuses_what_does_not_fit),
                 TEST(test_consumer_is_cured_by_a_new_lane),
                 TEST(test_consumer_indices_wrap),
