@@ -216,6 +216,26 @@ static void peek_in_child(void *data) {
         shmb_detach(producer);
 }
 
+/* Items that are known to be there: the consumer has no reason to look at the tail again. */
+static void pop_in_child(void *data) {
+        struct shmb_region *producer = mover_attach(&broker, names[A], SHMB_PRODUCE);
+        struct shmb_region *consumer = mover_attach(&broker, names[A], SHMB_CONSUME);
+        Item item;
+        unsigned i;
+
+        for (i = 0; i < 3; i++) {
+                item_make(&item, i);
+                child_equal(shmb_push(producer, &item, 0), 0);
+        }
+        child_equal(shmb_pop(consumer, &item, 0), 0);
+        child_say("popped");
+        child_await("cut");
+        child_equal(shmb_pop(consumer, &item, 0), -EBADMSG);
+        child_equal(shmb_pop(consumer, &item, 0), -EBADMSG);
+        shmb_detach(consumer);
+        shmb_detach(producer);
+}
+
 /* As root, by name: the library has let go of the descriptor. */
 static void cut_by_name(const char *region, const char *object) {
         char dotted[64], path[PATH_MAX];
@@ -231,6 +251,18 @@ static void cut_by_name(const char *region, const char *object) {
                 n_cut++;
         }
         assert_int_equal(n_cut, 1);
+}
+
+static void test_truncate_under_a_pop_gives_no_item(void **state) {
+        Child child;
+
+        begin();
+        child_spawn(&child, &bob, pop_in_child, NULL);
+        child_expect(&child, "popped");
+        cut_by_name("a", ".lane");
+        child_tell(&child, "cut");
+        child_finish(&child);
+        broker_end(&broker);
 }
 
 static void test_truncate_of_a_span_that_is_held_shows_at_its_release(void **state) {
@@ -264,6 +296,22 @@ static void test_truncate_and_growth_are_found_out(void **state) {
         mover_end(&consumer);
         child_kill(&child);
         work(names[A], 10);
+        broker_end(&broker);
+}
+
+/* The next broker does not take the object for what was written down. */
+static void test_truncate_while_the_broker_is_away(void **state) {
+        const Cutter cutter = { names[A], SHMB_ROLE_PRODUCE };
+        Child child;
+
+        begin();
+        cutter_start(&child, &cutter);
+        broker_kill(&broker);
+        cutter_cut(&child, 0, "0");
+        child_kill(&child);
+        broker_start(&broker);
+        work(names[A], 0);
+        work(names[SOUND], 0);
         broker_end(&broker);
 }
 
@@ -350,8 +398,10 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
 #define TEST(_name) cmocka_unit_test_teardown(_name, teardown)
                 TEST(test_truncate_of_lanes_is_an_error_to_their_consumer_and_no_more),
+                TEST(test_truncate_under_a_pop_gives_no_item),
                 TEST(test_truncate_of_a_span_that_is_held_shows_at_its_release),
                 TEST(test_truncate_and_growth_are_found_out),
+                TEST(test_truncate_while_the_broker_is_away),
                 TEST(test_truncate_of_a_seat_is_an_error_to_its_producer),
                 TEST(test_truncate_of_raw_bytes_shows_zeros_and_check_says_so),
                 TEST(test_truncate_of_what_is_sealed_fails_and_needs_no_handler),
