@@ -62,8 +62,16 @@ static int consumer_poison(ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
         if (cursor == consumer->cursor)
                 consumer->n_peeked = 0;
         consumer->n_poisoned++;
-        consumer->poison_said = false;
+        consumer->n_poison_unsaid++;
         return -EBADMSG;
+}
+
+static void consumer_cure(ShmbRingConsumer *consumer, const ShmbRingCursor *cursor) {
+        if (!cursor->poisoned)
+                return;
+        consumer->n_poisoned--;
+        if (consumer->n_poison_unsaid > consumer->n_poisoned)
+                consumer->n_poison_unsaid = consumer->n_poisoned;
 }
 
 /* Believes the lane's tail, or finds out that it cannot. */
@@ -176,11 +184,10 @@ int shmb_ring_consumer_look(ShmbRingConsumer *consumer) {
                         return 0;
                 }
         }
-        if (consumer->n_poisoned == 0)
+        if (consumer->n_poison_unsaid > 0)
+                consumer->n_poison_unsaid--;
+        else if (consumer->n_poisoned < consumer->n_lanes)
                 return -EAGAIN;
-        if (consumer->poison_said && consumer->n_poisoned < consumer->n_lanes)
-                return -EAGAIN;
-        consumer->poison_said = true;
         return -EBADMSG;
 }
 
@@ -324,23 +331,38 @@ int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
         cursor->last = true;
         if (cursor->tail != cursor->next)
                 return -EAGAIN;
-        if (cursor->poisoned)
-                consumer->n_poisoned--;
+        consumer_cure(consumer, cursor);
         consumer_enter_lane(consumer, index, lane, &plan);
         return 0;
 }
 
 int shmb_ring_consumer_lose(ShmbRingConsumer *consumer, uint32_t index) {
         ShmbRingCursor *cursor = &consumer->cursors[index];
-        uint32_t n_peeked = consumer->n_peeked;
 
         if (cursor->poisoned)
                 return 0;
         consumer_poison(consumer, cursor);
-        consumer->poison_said = cursor == consumer->cursor;
-        if (consumer->poison_said)
-                return -EBADMSG;
-        consumer->n_peeked = n_peeked;
+        if (cursor != consumer->cursor)
+                return 0;
+        consumer->n_poison_unsaid--;
+        return -EBADMSG;
+}
+
+int shmb_ring_consumer_trust_lane(ShmbRingConsumer *consumer, uint32_t index) {
+        ShmbRingCursor *cursor;
+
+        if (index >= consumer->n_lanes)
+                return -EINVAL;
+        cursor = &consumer->cursors[index];
+        /* relaxed: who calls has seen the broker's news of the holder, and with them the epoch */
+        if (cursor->last || shmb_load_relaxed(cursor->newest) != cursor->epoch)
+                return 0;
+        if (cursor == consumer->cursor && consumer->n_peeked > 0)
+                return -EBUSY;
+        consumer_cure(consumer, cursor);
+        cursor->poisoned = false;
+        cursor->tail = cursor->next;
+        cursor->edge = cursor->next;
         return 0;
 }
 

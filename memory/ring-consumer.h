@@ -48,8 +48,7 @@ typedef struct ShmbRingConsumer {
         uint32_t stride, item_size;
         uint32_t n_peeked;  /* items of the span that the caller holds */
         uint32_t batch_min; /* items that are worth a look at tail */
-        uint32_t n_lanes, n_poisoned;
-        bool poison_said;
+        uint32_t n_lanes, n_poisoned, n_poison_unsaid;
         uint64_t lane_size;
         ShmbWaker waker; /* who may sleep until we release: one peer a lane */
         ShmbRingCursor cursors[SHMB_LANES_MAX];
@@ -96,6 +95,16 @@ int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
                                    const ShmbMapped *lane);
 
 /**
+ * shmb_ring_consumer_trust_lane() - the broker gave a lane to another holder
+ *
+ * What the last one said binds nobody: the lane is looked at anew, from our `done`, against which
+ * the new one was checked. Nothing is done where the object is a replaced one.
+ *
+ * Return: 0; -EBUSY (a span of it is held); -EINVAL.
+ */
+int shmb_ring_consumer_trust_lane(ShmbRingConsumer *consumer, uint32_t index);
+
+/**
  * shmb_ring_consumer_look() - find a lane with items, and give it the turn
  *
  * The line of `tail` moves to us and back for each look. While items come one by one that would be
@@ -104,9 +113,8 @@ int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
  * nothing.
  *
  * The only lane is asked for more than what is known of it; several take turns, and one that has
- * items left keeps its turn.
- *
- * Publishes `head` where it lags when there is none, so nothing more is needed before sleeping.
+ * items left keeps its turn. Publishes `head` where it lags when there is none, so nothing more is
+ * needed before sleeping.
  *
  * Return: 0; -EAGAIN (nothing there); -EBADMSG (a producer broke the protocol: said once for each
  * lane while others are sound, always when none is).

@@ -20,7 +20,7 @@
  * The peer is not believed. Each word of his is loaded once, bounded by private geometry and by
  * what he said before, and only then used. Out of bounds is -EBADMSG, and what it belongs to is
  * poisoned: for a producer everything, for a consumer that lane, until the broker replaces the
- * object.
+ * object or gives the lane to somebody else.
  *
  * Results are 0, a count, or -errno. One handle, one thread at a time.
  */
