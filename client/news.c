@@ -118,6 +118,7 @@ static int fetch(struct shmb_region *r, const Peers *peers, uint32_t index) {
 
         if (now < r->fetch_at)
                 return -EAGAIN;
+        r->fetch_next = index + 1;
         result = shmb__lock(r->c, deadline);
         if (result == 0) {
                 result = fetch_locked(r, peers, index, now);
@@ -154,13 +155,19 @@ static int switch_to_coming(struct shmb_region *r, const Peers *peers) {
         return result;
 }
 
-/* Return: whether everything that was replaced is in use. */
+/*
+ * One that cannot be had must not keep the others from us: each attempt starts behind the last one.
+ *
+ * Return: whether everything that was replaced is in use.
+ */
 static bool replace_objects(struct shmb_region *r, const Peers *peers) {
-        uint32_t i;
+        uint32_t i, k;
 
         if (r->coming.memory && switch_to_coming(r, peers) < 0)
                 return false;
-        for (i = 0; i < peers->n; i++) {
+        for (k = 0, i = r->fetch_next; k < peers->n; k++, i++) {
+                if (i >= peers->n)
+                        i = 0;
                 if (!is_replaced(peers, i))
                         continue;
                 if (fetch(r, peers, i) < 0 || switch_to_coming(r, peers) < 0)
@@ -169,18 +176,51 @@ static bool replace_objects(struct shmb_region *r, const Peers *peers) {
         return true;
 }
 
+/* The lanes' leases as they stand now, before anything in the lanes was looked at. */
+static void hear_holders(struct shmb_region *r) {
+        const ShmbParty *lanes = parties_of(r, SHMB_OBJECT_LANE);
+        uint32_t i;
+
+        for (i = 0; r->role == SHMB_CONSUME && i < r->geometry.n_lanes; i++)
+                /* relaxed: a later holder changes news behind it */
+                r->holders[i] = shmb_load_relaxed(&lanes[i].lease);
+}
+
+/* Return: whether each lane is held against the words of its present holder alone. */
+static bool trust_holders(struct shmb_region *r) {
+        const ShmbParty *lanes = parties_of(r, SHMB_OBJECT_LANE);
+        bool all = true;
+        uint64_t lease;
+        uint32_t i;
+
+        for (i = 0; r->role == SHMB_CONSUME && i < r->geometry.n_lanes; i++) {
+                /* relaxed: ordered behind news by its acquire */
+                lease = shmb_load_relaxed(&lanes[i].lease);
+                if (lease == 0 || lease == r->holders[i])
+                        continue;
+                /* What is not the object any more has no words of any holder. */
+                if (shmb__guard_is_lost(r->lanes[i].guard))
+                        continue;
+                if (shmb_ring_consumer_trust_lane(&r->consumer, i) < 0)
+                        all = false;
+                else
+                        r->holders[i] = lease;
+        }
+        return all;
+}
+
 int shmb__hear(struct shmb_region *r) {
         /* acquire: what the broker wrote before it changed news; pairs with its release of news in
          * control_announce() */
         uint32_t news = shmb_load_acquire(&control_of(r)->news);
         const Peers peers = peers_of(r);
         uint32_t n_deaths;
+        bool trusted;
 
         hear_state(r);
         hear_own(r);
         n_deaths = count_deaths(&peers);
-        if (n_deaths != r->n_deaths)
-                r->owner_died = true;
+        r->n_unsaid += n_deaths - r->n_deaths;
         r->n_deaths = n_deaths;
 
         r->news_seen = news;
@@ -188,7 +228,8 @@ int shmb__hear(struct shmb_region *r) {
         /* relaxed: stored by us, or by a thread that reconnects: then a moment later is as good */
         if (shmb_load_relaxed(&r->gate) == SHMB__GATE_SHUT)
                 return -(int)shmb_load_relaxed(&r->end);
-        if (replace_objects(r, &peers))
+        trusted = trust_holders(r);
+        if (replace_objects(r, &peers) && trusted)
                 r->news_heard = news;
         return 0;
 }
@@ -197,6 +238,7 @@ void shmb__hear_first(struct shmb_region *r) {
         const Peers peers = peers_of(r);
 
         r->n_deaths = count_deaths(&peers);
+        hear_holders(r);
         /* Everything else is looked at by the first operation. */
         r->news_heard = UINT64_MAX;
         r->fetch_delay = SHMB__RETRY_MIN_MS * SHMB__MS;

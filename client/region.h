@@ -65,8 +65,10 @@ struct shmb_region {
         /* what was heard */
         uint32_t news_seen; /* the futex value to sleep on */
         uint32_t n_deaths;  /* of the other role, sum */
-        bool owner_died;    /* not yet said */
+        uint32_t n_unsaid;  /* of them, not yet said */
+        uint64_t holders[SHMB_LANES_MAX]; /* consumer: the lease on each lane that was last */
         int64_t fetch_at, fetch_delay; /* not to ask a broker that is away all the time */
+        uint32_t fetch_next; /* with which peer the next attempt begins */
 
         /* how it waits */
         ShmbSleeper sleeper;

@@ -104,8 +104,8 @@ int shmb__judge(struct shmb_region *r) {
         /* relaxed: a thread that reconnects may store it at any time, and a slice later will do */
         if (shmb_load_relaxed(&r->end) != 0)
                 return -(int)shmb_load_relaxed(&r->end);
-        if (r->owner_died) {
-                r->owner_died = false;
+        if (r->n_unsaid > 0) {
+                r->n_unsaid--;
                 return -EOWNERDEAD;
         }
         if ((r->flags & SHMB_NEED_PEER) && !shmb__peer_lives(r))

@@ -67,7 +67,7 @@ typedef struct ShmbParty {
         _Atomic uint32_t epoch;
         _Atomic uint32_t occupancy; /* ShmbOccupancy */
         _Atomic uint64_t lease;     /* who holds it, 0 for nobody */
-        /* leases that ended without detach; a change is said once: EOWNERDEAD */
+        /* leases that ended without detach; each is said once: EOWNERDEAD */
         _Atomic uint32_t n_deaths;
         _Atomic uint32_t n_detaches;
         uint8_t reserved[40];

@@ -95,12 +95,8 @@ int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
                                    const ShmbMapped *lane);
 
 /**
- * shmb_ring_consumer_trust_lane() - the broker gave a lane to another holder
- *
- * What the last one said binds nobody: the lane is looked at anew, from our `done`, against which
- * the new one was checked. Nothing is done where the object is a replaced one.
- *
- * Return: 0; -EBUSY (a span of it is held); -EINVAL.
+ * shmb_ring_consumer_trust_lane() - the broker gave a lane to another holder: forget what the last
+ * one said, look anew from our `done`. Return: 0; -EBUSY (a span of it is held); -EINVAL.
  */
 int shmb_ring_consumer_trust_lane(ShmbRingConsumer *consumer, uint32_t index);
 
@@ -109,8 +105,7 @@ int shmb_ring_consumer_trust_lane(ShmbRingConsumer *consumer, uint32_t index);
  *
  * The line of `tail` moves to us and back for each look. While items come one by one that would be
  * for each item, so now and then a look that found few waits a little; where a batch forms
- * meanwhile, it goes on doing so, and where none does, whoever waits for single items loses next to
- * nothing.
+ * meanwhile, it goes on doing so, and where none does, who waits loses next to nothing.
  *
  * The only lane is asked for more than what is known of it; several take turns, and one that has
  * items left keeps its turn. Publishes `head` where it lags when there is none, so nothing more is

@@ -23,7 +23,7 @@
  *   consumer held (shmb_peek) and had not released goes to its successor again, and is counted
  *   (n_redelivered). shmb_pop releases before its caller has used the item: who must not lose one
  *   to its own death uses shmb_peek, works, then calls shmb_release.
- * - The survivor hears of it once, by -EOWNERDEAD from the next call that would have had to wait;
+ * - The survivor hears of each death once, by -EOWNERDEAD from a call that would have had to wait;
  *   the region is still good, call again. A successor of the dead peer is waited for, unless the
  *   region was attached with SHMB_NEED_PEER.
  *
@@ -35,7 +35,9 @@
  *   -ESTALE      the region was replaced by a new generation and is drained: detach, attach again
  *   -EIDRM       the region was removed and is drained: detach
  *   -ESHUTDOWN   this handle's lease ended without it (the broker lost sight of it): detach, attach
- *   -EBADMSG     a peer broke the protocol; the handle is poisoned: detach, attach again
+ *   -EBADMSG     a peer broke the protocol; the handle is poisoned: detach, attach again. Consumers
+ *                of several producers are told once of each, and go on with the others; the lane is
+ *                taken up again when another producer gets it
  *   -ECHILD      the handle belongs to the parent of this process
  *   -EBUSY       push while a claimed span is held, pop while a peeked one is: settle it first
  *   -EPERM       not in this role (a consumer pushes, an observer pops)
