@@ -23,7 +23,7 @@ enum {
         BROKER_PATH_MAX = 128,
         BROKER_UNIQUE_MAX = 24,
         BROKER_TEXT_MAX = 65536,
-        BROKER_NAMES_MAX = 64,
+        BROKER_NAMES_MAX = 160,
         /* Nothing that a test waits for takes so long on an idle machine: sanitizers, two cores,
          * and other tests beside it. */
         BROKER_DEADLINE_MS = 20000,
