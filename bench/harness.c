@@ -114,6 +114,15 @@ static double bench_block_ns(const BenchRun *run) {
         return bench_quantile(blocks, n, 0.5);
 }
 
+static bool bench_was_held_up(const BenchRun *run) {
+        uint32_t i, n_warm = run->n_blocks / 10;
+        double sum = 0;
+
+        for (i = n_warm; i < run->n_blocks; i++)
+                sum += (double)run->block_ns[i];
+        return sum > BENCH_HELD_UP * bench_block_ns(run) * (run->n_blocks - n_warm);
+}
+
 /* Runs both sides until the consumer has its blocks. */
 static void bench_race(BenchRun *run, const BenchContestant *contestant) {
         pid_t pid;
@@ -165,6 +174,8 @@ double bench_turn(BenchRun *run, const BenchContestant *contestant, uint32_t ite
         if (run->n_blocks > BENCH_BLOCKS_MAX)
                 run->n_blocks = BENCH_BLOCKS_MAX;
         bench_race(run, contestant);
+        if (bench_was_held_up(run))
+                return 0;
         return 1e9 * run->block_items / bench_block_ns(run);
 }
 

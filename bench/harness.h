@@ -21,6 +21,8 @@ enum {
         BENCH_BLOCK_NS = 20 * 1000,
         /* Round trips of a line above this are between far cores. */
         BENCH_FAR_NS = 250,
+        /* A turn may take so many times its median blocks: a hypervisor steals a third and more. */
+        BENCH_HELD_UP = 3,
 };
 
 /* One turn; stands in shared memory. */
@@ -62,7 +64,11 @@ extern const BenchContestant bench_line_probe;
 /* The median round trip of one cache line between the two processors, in ns. */
 double bench_probe(BenchRun *run);
 
-/* Runs one turn of about @turn_ns. Return: items a second, the median of its blocks. */
+/*
+ * Runs one turn of about @turn_ns. Return: items a second, the median of its blocks; 0 where others
+ * had the processors most of the time: two sides that run one after the other do not contend, and
+ * every ring is fast.
+ */
 double bench_turn(BenchRun *run, const BenchContestant *contestant, uint32_t item_size,
                   uint64_t turn_ns);
 

@@ -52,7 +52,7 @@ static const char *arg_only = "";
 
 static Line lines[LINES_MAX];
 static size_t n_lines;
-static size_t n_dropped;
+static size_t n_counted, n_dropped;
 
 static const BenchContestant *find_in(const BenchContestant *all, const char *name,
                                       uint32_t item_size) {
@@ -115,23 +115,28 @@ static bool tell_distance(double before, double after, Distance *ret_distance) {
 }
 
 static void duel(BenchRun *run, Line *line) {
-        double before, first = 0, second = 0;
+        double before, rates[2], first = 0, second = 0;
+        bool is_sound = true;
         Distance distance;
         Samples *samples;
         int i;
 
         before = bench_probe(run);
         for (i = 0; i < 2; i++) {
-                first += bench_turn(run, line->first, line->item_size, TURN_NS) / 2;
-                second += bench_turn(run, line->second, line->item_size, TURN_NS) / 2;
+                rates[0] = bench_turn(run, line->first, line->item_size, TURN_NS);
+                rates[1] = bench_turn(run, line->second, line->item_size, TURN_NS);
+                is_sound = is_sound && rates[0] > 0 && rates[1] > 0;
+                first += rates[0] / 2;
+                second += rates[1] / 2;
         }
-        if (!tell_distance(before, bench_probe(run), &distance)) {
+        if (!tell_distance(before, bench_probe(run), &distance) || !is_sound) {
                 n_dropped++;
                 return;
         }
         samples = &line->samples[distance];
         if (samples->n == DUELS_MAX)
                 return;
+        n_counted++;
         samples->ratios[samples->n] = first / second;
         samples->first[samples->n] = first;
         samples->second[samples->n++] = second;
@@ -217,11 +222,15 @@ int main(int argc, char **argv) {
         add_lines();
         until = bench_now_ns() + arg_seconds * UINT64_C(1000000000);
         do {
-                for (i = 0; i < n_lines && (bench_now_ns() < until || lines[i].samples[0].n == 0);
-                     i++)
+                for (i = 0; i < n_lines && bench_now_ns() < until; i++)
                         duel(run, &lines[i]);
         } while (bench_now_ns() < until);
 
+        if (n_counted == 0) {
+                fprintf(stderr, "bench-ring: none of %zu duels counts: other programs have the "
+                                "processors, stop them and run it again\n", n_dropped);
+                return 1;
+        }
         if (arg_json)
                 printf("[");
         else
@@ -232,6 +241,6 @@ int main(int argc, char **argv) {
         if (arg_json)
                 printf("\n]\n");
         else
-                printf("%zu duels dropped: the processors moved\n", n_dropped);
+                printf("%zu duels dropped: the processors moved, or others had them\n", n_dropped);
         return 0;
 }
