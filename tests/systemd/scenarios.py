@@ -115,6 +115,9 @@ def shm(box):
 def prepare(box):
     """Before the boot: what an operator wrote."""
     box.write(MAIN, CONFIG)
+    # What a login manager would have said; a small system has none.
+    box.write('/etc/systemd/system/user@.service.d/test.conf',
+              '[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i\n')
 
 
 #
