@@ -13,6 +13,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -406,6 +407,7 @@ static void *run(void *userdata) {
                 for (i = 0; i < FAKE_CONNECTIONS_MAX; i++)
                         polled[i + 2] = (struct pollfd){ fake->connections[i], POLLIN, 0 };
                 pthread_mutex_unlock(&fake->lock);
+                atomic_store(&fake->serves, true);
                 if (poll(polled, FAKE_CONNECTIONS_MAX + 2, -1) < 0)
                         continue;
                 /* 's' stops, anything else looks at a changed set */
@@ -481,6 +483,10 @@ static void start(FakeBroker *fake) {
         assert_int_equal(pipe2(fake->stop, O_CLOEXEC), 0);
         listen_locked(fake);
         assert_int_equal(pthread_create(&fake->thread, NULL, run, fake), 0);
+        /* A child that is forked while a thread begins inherits what a sanitizer has locked for it,
+         * for ever. */
+        while (!atomic_load(&fake->serves))
+                sched_yield();
 }
 
 void fake_start_ring(FakeBroker *fake, uint32_t n_lanes, uint32_t n_seats, uint32_t item_size,

@@ -77,6 +77,7 @@ struct FakeBroker {
         FakeObject objects[FAKE_OBJECTS_MAX]; /* control, lanes, seats; or control, data */
         size_t n_objects;
         pthread_t thread;
+        _Atomic bool serves; /* the thread has begun to wait for clients */
         pthread_mutex_t lock;
         int listener, stop[2];
         int connections[FAKE_CONNECTIONS_MAX];
