@@ -98,12 +98,16 @@ static int take_geometry(struct shmb_region *r, const WireGeometry *said,
                 .item_align = said->item_align,
                 .capacity = said->capacity,
                 .region_size = said->region_size,
+                .segment = said->segment,
+                .max_message = said->max_message,
+                .delivery = (ShmbDelivery)said->delivery,
         };
         r->backing = said->backing;
         r->overflow = said->overflow;
+        if (said->kind >= _SHMB_KIND_N)
+                return refuse_grant(r, -EOPNOTSUPP,
+                                    "this library does not know regions of its kind");
         result = shmb_geometry_seal(&r->geometry);
-        if (result == -EOPNOTSUPP)
-                return refuse_grant(r, result, "this library does not know regions of its kind");
         if (result < 0 || r->geometry.stride != said->stride)
                 return refuse_grant(r, -EPROTO, "sizes that make no region");
 
@@ -142,18 +146,21 @@ static ShmbObject *place_of(struct shmb_region *r, const WireObject *said) {
                 return said->index < r->geometry.n_lanes ? &r->lanes[said->index] : NULL;
         case SHMB_OBJECT_SEAT:
                 return said->index < r->geometry.n_seats ? &r->seats[said->index] : NULL;
+        case SHMB_OBJECT_GROUP:
+                return said->index == 0 ? &r->group : NULL;
         default:
                 return NULL;
         }
 }
 
-/* The one object that this role writes. */
+/* What this role writes: one object, and consumers who compete their group. */
 static bool is_own(const struct shmb_region *r, const WireObject *said) {
         switch (r->role) {
         case SHMB_PRODUCE:
                 return said->kind == SHMB_OBJECT_LANE && said->index == r->index;
         case SHMB_CONSUME:
-                return said->kind == SHMB_OBJECT_SEAT && said->index == r->index;
+                return said->kind == SHMB_OBJECT_GROUP ||
+                       (said->kind == SHMB_OBJECT_SEAT && said->index == r->index);
         case SHMB_WRITE:
                 return said->kind == SHMB_OBJECT_DATA;
         default:
@@ -198,13 +205,18 @@ static bool all_mapped(const ShmbObject *objects, uint32_t n) {
 
 /* What the role needs to work at all; an observer takes what it is shown. */
 static bool is_complete(const struct shmb_region *r) {
+        bool competes = shmb_geometry_competes(&r->geometry);
+
         if (!r->control.memory)
+                return false;
+        if (competes && r->role != SHMB_OBSERVE && !r->group.memory)
                 return false;
         switch (r->role) {
         case SHMB_PRODUCE:
                 return r->lanes[r->index].memory && all_mapped(r->seats, r->geometry.n_seats);
         case SHMB_CONSUME:
-                return r->seats[r->index].memory && all_mapped(r->lanes, r->geometry.n_lanes);
+                return r->seats[r->index].memory && all_mapped(r->lanes, r->geometry.n_lanes) &&
+                       (!competes || all_mapped(r->seats, r->geometry.n_seats));
         case SHMB_READ:
         case SHMB_WRITE:
                 return r->data.memory;
@@ -254,24 +266,23 @@ static void list_mapped(const struct shmb_region *r, const ShmbObject *objects, 
                                               &control->parties[first_party + i].epoch };
 }
 
-static int init_ring(struct shmb_region *r, ShmbRingResume resume) {
-        ShmbMapped lanes[SHMB_LANES_MAX], seats[SHMB_SEATS_MAX];
+static int init_end(struct shmb_region *r, ShmbRingResume resume) {
+        uint32_t n_lanes = r->geometry.n_lanes, n_seats = r->geometry.n_seats;
+        ShmbLane *lane = r->lanes[r->index].memory;
+        ShmbSeat *seat = r->seats[r->index].memory;
+        bool produces = r->role == SHMB_PRODUCE;
+        ShmbMappedSet mapped;
         int result;
 
-        list_mapped(r, r->lanes, r->geometry.n_lanes, 0, lanes);
-        list_mapped(r, r->seats, r->geometry.n_seats, r->geometry.n_lanes, seats);
-        if (r->role == SHMB_PRODUCE) {
-                result = shmb_ring_producer_init(&r->producer, &r->geometry, r->index,
-                                                 &lanes[r->index], seats, !r->registered);
-                if (result == 0)
-                        shmb_sleeper_init(&r->sleeper, &r->producer.lane->sleep, !r->registered);
-        } else {
-                result = shmb_ring_consumer_init(&r->consumer, &r->geometry, &seats[r->index],
-                                                 lanes, resume, !r->registered);
-                if (result == 0)
-                        shmb_sleeper_init(&r->sleeper, &r->consumer.seat->sleep, !r->registered);
-        }
-        return result;
+        list_mapped(r, r->lanes, n_lanes, 0, mapped.lanes);
+        list_mapped(r, r->seats, n_seats, n_lanes, mapped.seats);
+        list_mapped(r, &r->group, 1, n_lanes + n_seats, &mapped.group);
+        result = r->engine->init(r, &mapped, resume);
+        if (result < 0)
+                return result;
+        r->counters = produces ? &lane->counters : &seat->counters;
+        shmb_sleeper_init(&r->sleeper, produces ? &lane->sleep : &seat->sleep, !r->registered);
+        return 0;
 }
 
 /* Our own object again, in its next epoch. */
@@ -297,16 +308,19 @@ static int open_gate(struct shmb_region *r, int64_t deadline) {
         int result = 0;
 
         if (r->role == SHMB_PRODUCE || r->role == SHMB_CONSUME) {
-                result = init_ring(r, SHMB_RING_STRICT);
+                r->engine = shmb__engine_of(r);
+                if (!r->engine)
+                        return refuse_grant(r, -EOPNOTSUPP,
+                                            "this library does not know regions of its kind");
+                result = init_end(r, SHMB_RING_STRICT);
                 if (result == -EBADMSG) {
                         result = renew_own(r, deadline);
                         if (result == 0)
-                                result = init_ring(r, SHMB_RING_RESYNC);
+                                result = init_end(r, SHMB_RING_RESYNC);
                 }
                 if (result < 0)
                         return result;
-                gate = r->role == SHMB_PRODUCE ? SHMB__GATE_RING_PRODUCER
-                                               : SHMB__GATE_RING_CONSUMER;
+                gate = r->engine->gate;
         }
         /* relaxed: nobody else knows this handle yet */
         shmb_store_relaxed(&r->gate, gate);
@@ -356,6 +370,7 @@ static void unmap_all(struct shmb_region *r, bool inherited) {
                 shmb__object_unmap(&r->lanes[i], inherited);
         for (i = 0; i < SHMB_SEATS_MAX; i++)
                 shmb__object_unmap(&r->seats[i], inherited);
+        shmb__object_unmap(&r->group, inherited);
         shmb__object_unmap(&r->data, inherited);
         shmb__object_unmap(&r->coming, inherited);
         shmb__object_unmap(&r->control, inherited);

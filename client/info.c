@@ -145,7 +145,7 @@ int shmb_get_stats(struct shmb_region *r, struct shmb_stats *stats) {
                 return -EINVAL;
         if (!is_ours(r))
                 return -ECHILD;
-        if (r->geometry.kind == SHMB_KIND_RING) {
+        if (r->geometry.kind != SHMB_KIND_RAW) {
                 count_ring(r, &all);
                 count_parties(r, &all);
         }
@@ -172,7 +172,7 @@ int shmb_check(struct shmb_region *r) {
                 return -ECHILD;
         /* relaxed: as in shmb__enter() */
         gate = shmb_load_relaxed(&r->gate);
-        if (gate == SHMB__GATE_RING_PRODUCER || gate == SHMB__GATE_RING_CONSUMER) {
+        if (gate > SHMB__GATE_LOOK) {
                 result = shmb__judge(r);
                 return result == -EAGAIN ? 0 : result;
         }

@@ -139,10 +139,7 @@ static int switch_to_coming(struct shmb_region *r, const Peers *peers) {
                                     &peers->parties[i].epoch };
         int result;
 
-        if (peers->kind == SHMB_OBJECT_LANE)
-                result = shmb_ring_consumer_switch_lane(&r->consumer, i, &mapped);
-        else
-                result = shmb_ring_producer_switch_seat(&r->producer, i, &mapped);
+        result = r->engine->switch_peer(r, peers->kind, i, &mapped);
         if (result == -EAGAIN || result == -EBUSY)
                 return result;
         if (result == 0) {
@@ -193,7 +190,7 @@ static bool trust_holders(struct shmb_region *r) {
         uint64_t lease;
         uint32_t i;
 
-        for (i = 0; r->role == SHMB_CONSUME && i < r->geometry.n_lanes; i++) {
+        for (i = 0; r->engine && r->engine->trust && i < r->geometry.n_lanes; i++) {
                 /* relaxed: ordered behind news by its acquire */
                 lease = shmb_load_relaxed(&lanes[i].lease);
                 if (lease == 0 || lease == r->holders[i])
@@ -201,7 +198,7 @@ static bool trust_holders(struct shmb_region *r) {
                 /* What is not the object any more has no words of any holder. */
                 if (shmb__guard_is_lost(r->lanes[i].guard))
                         continue;
-                if (shmb_ring_consumer_trust_lane(&r->consumer, i) < 0)
+                if (r->engine->trust(r, i) < 0)
                         all = false;
                 else
                         r->holders[i] = lease;
@@ -228,6 +225,8 @@ int shmb__hear(struct shmb_region *r) {
         /* relaxed: stored by us, or by a thread that reconnects: then a moment later is as good */
         if (shmb_load_relaxed(&r->gate) == SHMB__GATE_SHUT)
                 return -(int)shmb_load_relaxed(&r->end);
+        if (r->engine && r->engine->hear)
+                r->engine->hear(r);
         trusted = trust_holders(r);
         if (replace_objects(r, &peers) && trusted)
                 r->news_heard = news;
@@ -283,9 +282,7 @@ int shmb__lose(struct shmb_region *r) {
         for (i = 0; i < peers.n; i++) {
                 if (!shmb__guard_is_lost(peers.objects[i].guard))
                         continue;
-                if (peers.kind == SHMB_OBJECT_SEAT)
-                        result = shmb_ring_producer_lose(&r->producer);
-                else if (shmb_ring_consumer_lose(&r->consumer, i) < 0)
+                if (r->engine->lose(r, i) < 0)
                         result = -EBADMSG;
         }
         return result;
@@ -301,12 +298,12 @@ uint32_t shmb__region_epoch(const struct shmb_region *r) {
 
 /* Not what this handle is for: say whether its role or its kind is the reason. */
 static int refuse(const struct shmb_region *r) {
-        if (r->geometry.kind != SHMB_KIND_RING)
+        if (r->geometry.kind == SHMB_KIND_RAW)
                 return -EOPNOTSUPP;
         return -EPERM;
 }
 
-int shmb__enter_slow(struct shmb_region *r, ShmbGate gate) {
+int shmb__enter_slow(struct shmb_region *r, uint32_t role) {
         uint32_t now;
 
         if (!r)
@@ -317,7 +314,7 @@ int shmb__enter_slow(struct shmb_region *r, ShmbGate gate) {
         now = shmb_load_relaxed(&r->gate);
         if (now == SHMB__GATE_SHUT)
                 return -(int)shmb_load_relaxed(&r->end);
-        if (now != gate)
+        if (now == SHMB__GATE_LOOK || r->role != role)
                 return refuse(r);
         return shmb__hear(r);
 }

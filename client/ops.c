@@ -20,16 +20,23 @@
  * Producer
  */
 
+static void count_dropped(struct shmb_region *r, uint32_t n) {
+        _Atomic uint64_t *n_dropped = &r->counters->n_dropped;
+
+        /* relaxed: for display, only we write it */
+        shmb_store_relaxed(n_dropped, shmb_load_relaxed(n_dropped) + n);
+}
+
 /* The ring is full. Return: how many of @n are dealt with, or what shmb__wait() says. */
 static int push_wait(struct shmb_region *r, const void *items, uint32_t n, int64_t timeout_ns) {
         int result;
 
         for (;;) {
-                result = shmb_ring_push_n(&r->producer, items, n, SHMB_RING_EXACT);
+                result = r->engine->push(r, items, n, SHMB_RING_EXACT);
                 if (result != -EAGAIN)
                         return result;
                 if (r->overflow == SHMB_OVERFLOW_DROP_NEWEST) {
-                        shmb_ring_producer_dropped(&r->producer, n);
+                        count_dropped(r, n);
                         return (int)n;
                 }
                 result = shmb__wait(r, r->overflow == SHMB_OVERFLOW_FAIL ? 0 : timeout_ns);
@@ -40,17 +47,17 @@ static int push_wait(struct shmb_region *r, const void *items, uint32_t n, int64
 
 /* Return: how many, at least 1, or -errno. */
 static int push_n(struct shmb_region *r, const void *items, uint32_t n, int64_t timeout_ns) {
-        int result = shmb__enter(r, SHMB__GATE_RING_PRODUCER);
+        int result = shmb__enter(r, SHMB_PRODUCE);
 
         if (result < 0)
                 return result;
         if (n == 0 || n > INT32_MAX)
                 return -EINVAL;
-        result = shmb_ring_push_n(&r->producer, items, n, SHMB_RING_LAZY);
+        result = r->engine->push(r, items, n, SHMB_RING_LAZY);
         if (result == -EAGAIN)
                 result = push_wait(r, items, n, timeout_ns);
         if (result > 0)
-                shmb__wake_consumers(r);
+                shmb__wake(r);
         return result;
 }
 
@@ -92,19 +99,19 @@ int shmb_push_n(struct shmb_region *r, const void *items, uint32_t n, int64_t ti
 
 static int claim_slow(struct shmb_region *r, uint32_t n, struct shmb_span *ret,
                       int64_t timeout_ns) {
-        int result = shmb__enter(r, SHMB__GATE_RING_PRODUCER);
+        int result = shmb__enter(r, SHMB_PRODUCE);
         ShmbRingSpan span;
 
         if (result < 0)
                 return result;
         if (n == 0 || !ret)
                 return -EINVAL;
-        result = shmb_ring_claim_n(&r->producer, n, SHMB_RING_LAZY, &span);
+        result = r->engine->claim(r, n, SHMB_RING_LAZY, &span);
         while (result == -EAGAIN) {
                 result = shmb__wait(r, r->overflow == SHMB_OVERFLOW_BLOCK ? timeout_ns : 0);
                 if (result < 0)
                         return result;
-                result = shmb_ring_claim_n(&r->producer, n, SHMB_RING_EXACT, &span);
+                result = r->engine->claim(r, n, SHMB_RING_EXACT, &span);
         }
         if (result < 0)
                 return result;
@@ -129,12 +136,12 @@ int shmb_claim_n(struct shmb_region *r, uint32_t n, struct shmb_span *ret, int64
 }
 
 static int commit_slow(struct shmb_region *r, uint32_t n) {
-        int result = shmb__enter(r, SHMB__GATE_RING_PRODUCER);
+        int result = shmb__enter(r, SHMB_PRODUCE);
 
         if (result == 0)
-                result = shmb_ring_commit_n(&r->producer, n);
+                result = r->engine->commit(r, n);
         if (result == 0 && n > 0)
-                shmb__wake_consumers(r);
+                shmb__wake(r);
         return result;
 }
 
@@ -182,11 +189,11 @@ int shmb_commit(struct shmb_region *r) {
 }
 
 int shmb_abort(struct shmb_region *r) {
-        int result = shmb__enter(r, SHMB__GATE_RING_PRODUCER);
+        int result = shmb__enter(r, SHMB_PRODUCE);
 
         if (result < 0)
                 return result;
-        shmb_ring_abort(&r->producer);
+        r->engine->abort(r);
         return 0;
 }
 
@@ -196,20 +203,20 @@ int shmb_abort(struct shmb_region *r) {
 
 /* Return: how many, at least 1, or -errno. */
 static int pop_n(struct shmb_region *r, void *items, uint32_t n, int64_t timeout_ns) {
-        int result = shmb__enter(r, SHMB__GATE_RING_CONSUMER);
+        int result = shmb__enter(r, SHMB_CONSUME);
 
         if (result < 0)
                 return result;
         if (n == 0 || n > INT32_MAX)
                 return -EINVAL;
-        result = shmb_ring_pop_n(&r->consumer, items, n);
+        result = r->engine->pop(r, items, n);
         while (result == -EAGAIN) {
                 result = shmb__wait(r, timeout_ns);
                 if (result < 0)
                         return result;
-                result = shmb_ring_pop_n(&r->consumer, items, n);
+                result = r->engine->pop(r, items, n);
         }
-        if (result > 0 && shmb__wake_producer(r) < 0)
+        if (result > 0 && shmb__wake(r) < 0)
                 return -EBADMSG;
         return result;
 }
@@ -250,19 +257,19 @@ int shmb_pop_n(struct shmb_region *r, void *items, uint32_t n, int64_t timeout_n
 
 static int peek_slow(struct shmb_region *r, uint32_t n, struct shmb_span *ret,
                      int64_t timeout_ns) {
-        int result = shmb__enter(r, SHMB__GATE_RING_CONSUMER);
+        int result = shmb__enter(r, SHMB_CONSUME);
         ShmbRingSpan span;
 
         if (result < 0)
                 return result;
         if (n == 0 || !ret)
                 return -EINVAL;
-        result = shmb_ring_peek_n(&r->consumer, n, &span);
+        result = r->engine->peek(r, n, &span);
         while (result == -EAGAIN) {
                 result = shmb__wait(r, timeout_ns);
                 if (result < 0)
                         return result;
-                result = shmb_ring_peek_n(&r->consumer, n, &span);
+                result = r->engine->peek(r, n, &span);
         }
         if (result < 0)
                 return result;
@@ -285,12 +292,12 @@ int shmb_peek_n(struct shmb_region *r, uint32_t n, struct shmb_span *ret, int64_
 }
 
 static int release_slow(struct shmb_region *r, uint32_t n) {
-        int result = shmb__enter(r, SHMB__GATE_RING_CONSUMER);
+        int result = shmb__enter(r, SHMB_CONSUME);
 
         if (result == 0)
-                result = shmb_ring_release_n(&r->consumer, n);
+                result = r->engine->release(r, n);
         if (result == 0 && n > 0)
-                result = shmb__wake_producer(r);
+                result = shmb__wake(r);
         return result;
 }
 

@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "client/engine.h"
 #include "client/object.h"
 #include "client/process.h"
 #include "client/shmb.h"
@@ -20,14 +21,6 @@
 #include "memory/atomics.h"
 #include "memory/ring-consumer.h"
 #include "memory/ring-producer.h"
-
-/* What a handle can do. An operation compares one word to know that it may go on. */
-typedef enum ShmbGate {
-        SHMB__GATE_SHUT, /* `end` says why */
-        SHMB__GATE_LOOK, /* observers, raw: nothing to push or pop */
-        SHMB__GATE_RING_PRODUCER,
-        SHMB__GATE_RING_CONSUMER,
-} ShmbGate;
 
 enum {
         SHMB__SPIN_MIN_NS = 1000,
@@ -44,6 +37,7 @@ struct shmb_region {
         uint32_t n_seats;
         _Atomic uint32_t lost; /* an object was lost, and shmb__lose() was not called since */
         const _Atomic uint32_t *news;
+        const ShmbEngine *engine; /* NULL for observers and raw regions */
         uint64_t news_heard;   /* value of *news; no value of it while something is to be done */
 
         /* what was agreed */
@@ -57,7 +51,7 @@ struct shmb_region {
         char type[SHMB_TYPE_MAX + 1];
 
         /* what is mapped; absent ones are ShmbObject {} */
-        ShmbObject control, data;
+        ShmbObject control, data, group;
         ShmbObject lanes[SHMB_LANES_MAX], seats[SHMB_SEATS_MAX];
         ShmbObject coming; /* fetched, waits for the old one to be drained */
         uint32_t coming_index;
@@ -70,7 +64,8 @@ struct shmb_region {
         int64_t fetch_at, fetch_delay; /* not to ask a broker that is away all the time */
         uint32_t fetch_next; /* with which peer the next attempt begins */
 
-        /* how it waits */
+        /* how it waits, and counts */
+        ShmbCounters *counters; /* in our own lane or seat */
         ShmbSleeper sleeper;
         int64_t spin_ns; /* 0: never */
         bool registered; /* process.registered */
@@ -105,7 +100,7 @@ static inline uint32_t shmb__has_lost(const struct shmb_region *r) {
 /*
  * What to do where shmb__may() says no. Return: 0 (the news were heard, go on), or -errno.
  */
-int shmb__enter_slow(struct shmb_region *r, ShmbGate gate);
+int shmb__enter_slow(struct shmb_region *r, uint32_t role);
 
 /* May @r do what @gate stands for, and is there nothing new? */
 static inline bool shmb__may(const struct shmb_region *r, ShmbGate gate) {
@@ -115,6 +110,9 @@ static inline bool shmb__may(const struct shmb_region *r, ShmbGate gate) {
                               shmb_load_relaxed(r->news) != r->news_heard);
 }
 
-static inline int shmb__enter(struct shmb_region *r, ShmbGate gate) {
-        return shmb__may(r, gate) ? 0 : shmb__enter_slow(r, gate);
+/* May @r be used as @role? Return: 0, or -errno. */
+static inline int shmb__enter(struct shmb_region *r, uint32_t role) {
+        if (shmb_unlikely(!r || r->role != role || !r->engine || !shmb__may(r, r->engine->gate)))
+                return shmb__enter_slow(r, role);
+        return 0;
 }

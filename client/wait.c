@@ -46,46 +46,31 @@ enum {
         SPIN_ROUND = 32,
 };
 
-/* W5: everybody who sleeps on our bell. */
-static void ring_bell(ShmbBell *bell) {
-        syscall(SYS_FUTEX, &bell->bell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+void shmb__ring(const _Atomic uint32_t *bell, int n) {
+        syscall(SYS_FUTEX, bell, FUTEX_WAKE, n, NULL, NULL, 0);
 }
 
-int shmb__wake_consumers_slow(struct shmb_region *r) {
-        bool wake = false;
-        uint32_t i;
+int shmb__wake(struct shmb_region *r) {
+        int result;
 
-        for (i = 0; i < r->n_seats; i++)
-                wake |= shmb_waker_look(&r->producer.waker, i);
-        if (wake)
-                ring_bell(r->producer.waker.own);
-        /* The next call will say so: these items are published, and not to be pushed again. */
-        if (shmb__has_lost(r))
-                (void)shmb__lose(r);
-        return 0;
-}
-
-int shmb__wake_producer_slow(struct shmb_region *r) {
-        if (shmb_waker_look(&r->consumer.waker, shmb_ring_consumer_lane(&r->consumer)))
-                ring_bell(r->consumer.waker.own);
-        return shmb__has_lost(r) ? shmb__lose(r) : 0;
-}
-
-static int look_once(struct shmb_region *r, ShmbRingLook how) {
-        if (r->role == SHMB_PRODUCE)
-                return shmb_ring_producer_look(&r->producer, how);
-        return shmb_ring_consumer_look(&r->consumer);
+        r->engine->wake(r);
+        if (!shmb__has_lost(r))
+                return 0;
+        result = shmb__lose(r);
+        /* To a producer the next call will say so: these items are published, and not to be pushed
+         * again. */
+        return r->role == SHMB_PRODUCE ? 0 : result;
 }
 
 static int look(struct shmb_region *r, ShmbRingLook how) {
-        int result = look_once(r, how);
+        int result = r->engine->look(r, how);
 
         if (!shmb_unlikely(shmb__has_lost(r)))
                 return result;
         /* Zeros were looked at, which may mean anything. */
         if (shmb__lose(r) < 0 || result == -EBADMSG)
                 return -EBADMSG;
-        return look_once(r, how);
+        return r->engine->look(r, how);
 }
 
 int shmb__judge(struct shmb_region *r) {
@@ -175,21 +160,14 @@ static void wait_on(const ShmbSleepWord *words, uint32_t n, int64_t deadline) {
                 wait_on_one(words, n, until - now);
 }
 
-static ShmbCounters *own_counters(struct shmb_region *r) {
-        return r->role == SHMB_PRODUCE ? &r->producer.lane->counters : &r->consumer.seat->counters;
-}
-
 /* Return: what the look after S3 found; -EAGAIN after having slept. */
 static int doze(struct shmb_region *r, int64_t deadline) {
-        _Atomic uint64_t *n_waits = &own_counters(r)->n_waits;
+        _Atomic uint64_t *n_waits = &r->counters->n_waits;
         ShmbSleepWord words[SHMB_SLEEP_WORDS_MAX];
         uint32_t n;
         int result;
 
-        if (r->role == SHMB_PRODUCE)
-                n = shmb_ring_producer_words(&r->producer, words);
-        else
-                n = shmb_ring_consumer_words(&r->consumer, words);
+        n = r->engine->words(r, words);
         words[n++] = (ShmbSleepWord){ r->news, r->news_seen };
 
         shmb_sleep_enter(&r->sleeper);

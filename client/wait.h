@@ -24,27 +24,29 @@ int shmb__wait(struct shmb_region *r, int64_t timeout_ns);
 /* What shmb__wait() would say now, -EAGAIN if it would wait. */
 int shmb__judge(struct shmb_region *r);
 
-/* Somebody sleeps: ring for who was not rung for yet, and wake. Or something was lost. */
-int shmb__wake_consumers_slow(struct shmb_region *r);
-int shmb__wake_producer_slow(struct shmb_region *r);
+/* W5: wake up to @n of those who sleep on a bell that was changed before. */
+void shmb__ring(const _Atomic uint32_t *bell, int n);
 
-/* After items were published: whoever may sleep for them. Return: 0; what is published is. */
+/*
+ * After items were published or released: ring for who sleeps and was not rung for yet. Return: 0,
+ * or, to a consumer, -EBADMSG: what it read was lost, and was no items.
+ */
+int shmb__wake(struct shmb_region *r);
+
+/* shmb__wake() of a ring with one consumer, without a call as long as nobody sleeps. */
 static inline int shmb__wake_consumers(struct shmb_region *r) {
         uint32_t i, any = 0;
 
         for (i = 0; i < r->n_seats; i++)
                 any |= shmb_waker_read(&r->producer.waker, i);
         any |= shmb__has_lost(r);
-        return shmb_unlikely(any & 1) ? shmb__wake_consumers_slow(r) : 0;
+        return shmb_unlikely(any & 1) ? shmb__wake(r) : 0;
 }
 
-/*
- * After items were read and released: the producer of the lane whose turn it was. Return: 0, or
- * -EBADMSG: it was not items that were read.
- */
+/* The same for the consumer: the producer of the lane whose turn it was. */
 static inline int shmb__wake_producer(struct shmb_region *r) {
         uint32_t lane = shmb_ring_consumer_lane(&r->consumer);
         uint32_t seq = shmb_waker_read(&r->consumer.waker, lane);
 
-        return shmb_unlikely((seq | shmb__has_lost(r)) & 1) ? shmb__wake_producer_slow(r) : 0;
+        return shmb_unlikely((seq | shmb__has_lost(r)) & 1) ? shmb__wake(r) : 0;
 }

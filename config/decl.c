@@ -146,34 +146,12 @@ int decl_allow(Decl *decl, ShmbRole role, const char *text, const DeclOrigin *or
         return 0;
 }
 
-/* How many objects of a kind a region of this geometry has, if it has any. */
-static uint32_t n_objects_of(const ShmbGeometry *geometry, ShmbObjectKind kind) {
-        if (shmb_geometry_object_size(geometry, kind) == 0)
-                return 0;
-
-        switch (kind) {
-        case SHMB_OBJECT_LANE:
-                return geometry->n_lanes;
-        case SHMB_OBJECT_SEAT:
-                return geometry->n_seats;
-        case SHMB_OBJECT_CONTROL:
-        case SHMB_OBJECT_GROUP:
-        case SHMB_OBJECT_DATA:
-                return 1;
-        case SHMB_OBJECT_NONE:
-        case _SHMB_OBJECT_N:
-                break;
-        }
-
-        return 0;
-}
-
 uint64_t decl_size_bytes(const Decl *decl) {
         uint64_t n_bytes = 0;
 
         /* No overflow: at most SHMB_OBJECTS_MAX objects of SHMB_OBJECT_SIZE_MAX. */
         for (ShmbObjectKind kind = SHMB_OBJECT_NONE + 1; kind < _SHMB_OBJECT_N; kind++)
-                n_bytes += n_objects_of(&decl->geometry, kind) *
+                n_bytes += shmb_geometry_object_count(&decl->geometry, kind) *
                            shmb_geometry_object_size(&decl->geometry, kind);
 
         return n_bytes;
@@ -183,7 +161,7 @@ uint32_t decl_n_objects(const Decl *decl) {
         uint32_t n = 0;
 
         for (ShmbObjectKind kind = SHMB_OBJECT_NONE + 1; kind < _SHMB_OBJECT_N; kind++)
-                n += n_objects_of(&decl->geometry, kind);
+                n += shmb_geometry_object_count(&decl->geometry, kind);
 
         return n;
 }
@@ -213,7 +191,8 @@ static bool geometry_equal(const ShmbGeometry *a, const ShmbGeometry *b) {
         return a->kind == b->kind && a->n_lanes == b->n_lanes && a->n_seats == b->n_seats &&
                a->item_size == b->item_size && a->item_align == b->item_align &&
                a->stride == b->stride && a->capacity == b->capacity &&
-               a->region_size == b->region_size;
+               a->region_size == b->region_size && a->segment == b->segment &&
+               a->max_message == b->max_message && a->delivery == b->delivery;
 }
 
 bool decl_same_shape(const Decl *a, const Decl *b) {

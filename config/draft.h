@@ -24,11 +24,16 @@ typedef struct ConfigValue ConfigValue;
 
 /* Of `lifetime: {policy: on_demand}` without linger: long enough for a program that restarts. */
 #define CONFIG_LINGER_DEFAULT_NS UINT64_C(10000000000)
+/* Of a queue: what is reserved and given back at a time; a whole page for small ones. */
+#define CONFIG_SEGMENT_DEFAULT (UINT64_C(1) << 20)
 
 enum {
         /* item.align not given: the largest power of two that divides item.size, up to this; the
          * strictest alignment of a scalar that 32-bit and 64-bit programs share. */
         CONFIG_ALIGN_NATURAL_MAX = 8,
+        /* latest: so that a reader is overtaken only by who writes three times meanwhile */
+        CONFIG_SLOTS_DEFAULT = 4,
+        CONFIG_READERS_DEFAULT = 8,
 };
 
 typedef enum ConfigValueState {

@@ -48,6 +48,7 @@
 WORD_OF(kind, _SHMB_KIND_N)
 WORD_OF(backing, _SHMB_BACKING_N)
 WORD_OF(overflow, _SHMB_OVERFLOW_N)
+WORD_OF(delivery, _SHMB_DELIVERY_N)
 WORD_OF(lifetime, _SHMB_LIFETIME_N)
 
 #define WORDS(_name, ...)                                                                          \
@@ -56,7 +57,6 @@ WORD_OF(lifetime, _SHMB_LIFETIME_N)
                 return value < sizeof(words) / sizeof(*words) ? words[value] : NULL;               \
         }
 
-WORDS(delivery, "lossy", "reliable")
 WORDS(protection, "auto", "sealed", "frozen", "trusting")
 WORDS(hugepages, "2M", "1G")
 WORDS(sync, "none", "async", "interval", "commit")
@@ -89,7 +89,7 @@ static const ConfigKeyInfo keys[_CONFIG_KEY_N] = {
         [CONFIG_KEY_PRODUCERS] = {"producers", CONFIG_TYPE_COUNT, SHARED,
                                   RING | STREAM | BROADCAST | QUEUE, 0, 1, SHMB_LANES_MAX},
         [CONFIG_KEY_CONSUMERS] = {"consumers", CONFIG_TYPE_COUNT, SHARED,
-                                  RING | STREAM | BROADCAST | QUEUE, 0, 1, SHMB_SEATS_MAX},
+                                  FLOWS, 0, 1, SHMB_SEATS_MAX},
         [CONFIG_KEY_OVERFLOW] = {"overflow", CONFIG_TYPE_WORD, SHARED, RING | STREAM, 0,
                                  .word = word_overflow},
         [CONFIG_KEY_DELIVERY] = {"delivery", CONFIG_TYPE_WORD, SHARED, BROADCAST, 0,

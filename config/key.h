@@ -91,12 +91,6 @@ typedef enum ConfigScope {
         _CONFIG_SCOPE_N,
 } ConfigScope;
 
-typedef enum ConfigDelivery {
-        CONFIG_DELIVERY_NONE,
-        CONFIG_DELIVERY_LOSSY,
-        CONFIG_DELIVERY_RELIABLE,
-} ConfigDelivery;
-
 typedef enum ConfigProtection {
         CONFIG_PROTECTION_NONE,
         CONFIG_PROTECTION_AUTO,

@@ -35,30 +35,81 @@ static uint32_t natural_align(uint64_t size) {
         return align;
 }
 
+/* As many items as fit: indices are masked, so their number is a power of two. */
+static uint64_t queue_capacity(const ConfigDraft *draft, const ShmbGeometry *geometry) {
+        uint64_t align = geometry->item_align > 0 ? geometry->item_align : 1;
+        uint64_t stride = (geometry->item_size + align - 1) / align * align;
+        uint64_t n = config_draft_number(draft, CONFIG_KEY_MAX_BYTES, 0) / (stride ? stride : 1);
+
+        if (n > SHMB_CAPACITY_MAX)
+                return SHMB_CAPACITY_MAX;
+        return n > 0 ? UINT64_C(1) << (63 - __builtin_clzll(n)) : 0;
+}
+
+static void draft_items(const ConfigDraft *draft, ShmbGeometry *geometry) {
+        uint64_t size = config_draft_number(draft, CONFIG_KEY_ITEM_SIZE, 0);
+
+        geometry->item_size = (uint32_t)size;
+        geometry->item_align = (uint32_t)config_draft_number(draft, CONFIG_KEY_ITEM_ALIGN,
+                                                             natural_align(size));
+}
+
+static void draft_kind(const ConfigDraft *draft, ShmbGeometry *geometry) {
+        uint64_t max_bytes = config_draft_number(draft, CONFIG_KEY_MAX_BYTES, 0);
+
+        switch (geometry->kind) {
+        case SHMB_KIND_RAW:
+                geometry->region_size = config_draft_number(draft, CONFIG_KEY_SIZE, 0);
+                break;
+        case SHMB_KIND_STREAM:
+                geometry->item_size = geometry->item_align = 1;
+                geometry->max_message = (uint32_t)config_draft_number(draft, CONFIG_KEY_MAX_MESSAGE,
+                                                                      0);
+                break;
+        case SHMB_KIND_BROADCAST:
+                geometry->delivery = (ShmbDelivery)config_draft_number(draft, CONFIG_KEY_DELIVERY,
+                                                                       SHMB_DELIVERY_LOSSY);
+                break;
+        case SHMB_KIND_LATEST:
+                geometry->capacity = config_draft_number(draft, CONFIG_KEY_SLOTS,
+                                                         CONFIG_SLOTS_DEFAULT);
+                geometry->n_seats = (uint32_t)config_draft_number(draft, CONFIG_KEY_CONSUMERS,
+                                                                  CONFIG_READERS_DEFAULT);
+                break;
+        case SHMB_KIND_QUEUE:
+                geometry->capacity = queue_capacity(draft, geometry);
+                geometry->segment = config_draft_number(draft, CONFIG_KEY_SEGMENT,
+                                                        max_bytes < CONFIG_SEGMENT_DEFAULT
+                                                                        ? SHMB_PAGE
+                                                                        : CONFIG_SEGMENT_DEFAULT);
+                break;
+        case SHMB_KIND_NONE:
+        case SHMB_KIND_RING:
+        case _SHMB_KIND_N:
+                break;
+        }
+}
+
 static void draft_geometry(const ConfigDraft *draft, ShmbGeometry *ret_geometry) {
         ShmbGeometry geometry = {.kind = config_draft_kind(draft)};
 
-        if (geometry.kind == SHMB_KIND_RAW) {
-                geometry.region_size = config_draft_number(draft, CONFIG_KEY_SIZE, 0);
-        } else {
-                uint64_t size = config_draft_number(draft, CONFIG_KEY_ITEM_SIZE, 0);
-
-                geometry.item_size = (uint32_t)size;
-                geometry.item_align = (uint32_t)config_draft_number(draft, CONFIG_KEY_ITEM_ALIGN,
-                                                                    natural_align(size));
+        if (geometry.kind != SHMB_KIND_RAW) {
+                draft_items(draft, &geometry);
                 geometry.capacity = config_draft_number(draft, CONFIG_KEY_CAPACITY, 0);
                 geometry.n_lanes = (uint32_t)config_draft_number(draft, CONFIG_KEY_PRODUCERS, 1);
                 geometry.n_seats = (uint32_t)config_draft_number(draft, CONFIG_KEY_CONSUMERS, 1);
         }
-
+        draft_kind(draft, &geometry);
         *ret_geometry = geometry;
 }
 
 /* Is all there that the memory is laid out by, and good in itself? */
 static bool geometry_is_known(const ConfigDraft *draft) {
         static const ConfigKey keys[] = {
-                CONFIG_KEY_SIZE,     CONFIG_KEY_ITEM_SIZE, CONFIG_KEY_ITEM_ALIGN,
-                CONFIG_KEY_CAPACITY, CONFIG_KEY_PRODUCERS, CONFIG_KEY_CONSUMERS,
+                CONFIG_KEY_SIZE,     CONFIG_KEY_ITEM_SIZE,   CONFIG_KEY_ITEM_ALIGN,
+                CONFIG_KEY_CAPACITY, CONFIG_KEY_PRODUCERS,   CONFIG_KEY_CONSUMERS,
+                CONFIG_KEY_SLOTS,    CONFIG_KEY_MAX_MESSAGE, CONFIG_KEY_MAX_BYTES,
+                CONFIG_KEY_SEGMENT,  CONFIG_KEY_DELIVERY,
         };
         ShmbKind kind = config_draft_kind(draft);
 
@@ -88,8 +139,7 @@ static void seal_geometry(const ConfigDraft *draft, Decl *decl, DeclErrors *erro
                                 "makes an object of more than %s with this item.size; expected "
                                 "fewer or smaller items",
                                 config_format_size(most, SHMB_OBJECT_SIZE_MAX));
-        /* -EOPNOTSUPP: the kind has been refused by name. */
-        else if (r < 0 && r != -EOPNOTSUPP)
+        else if (r < 0)
                 decl_errors_add(errors, &draft->origin, "kind",
                                 "no memory can be laid out for this region; expected other sizes");
 }
@@ -152,7 +202,7 @@ static void draft_policies(const ConfigDraft *draft, Decl *decl) {
         if (decl->lifetime == SHMB_LIFETIME_ON_DEMAND)
                 decl->linger_ns = config_draft_number(draft, CONFIG_KEY_LINGER,
                                                       CONFIG_LINGER_DEFAULT_NS);
-        if (config_draft_kind(draft) == SHMB_KIND_RING)
+        if (config_draft_kind(draft) != SHMB_KIND_RAW)
                 decl->overflow = (ShmbOverflow)config_draft_number(draft, CONFIG_KEY_OVERFLOW,
                                                                    SHMB_OVERFLOW_BLOCK);
 }

@@ -86,11 +86,15 @@ void objects_fail(ObjectsFault *fault, ShmbStatus status, const char *region,
                  strerror(-r));
 }
 
+enum {
+        OBJECTS_PARTIES_MAX = SHMB_LANES_MAX + SHMB_SEATS_MAX + 1,
+};
+
 /* What an object is born with: the longest is a control object with all its entries. */
 typedef union ObjectsFirst {
         ShmbControl control;
         uint8_t bytes[sizeof(ShmbControl) +
-                      (SHMB_LANES_MAX + SHMB_SEATS_MAX) * sizeof(ShmbParty)];
+                      OBJECTS_PARTIES_MAX * sizeof(ShmbParty)];
 } ObjectsFirst;
 
 /* Vacant lanes and seats, in the epoch of their objects: a client that finds another epoch here
@@ -99,7 +103,7 @@ static size_t objects_fill_control(Region *region, ObjectsFirst *first) {
         const uint32_t live = SHMB_REGION_LIVE;
         size_t i;
 
-        assert(region->n_parties <= SHMB_LANES_MAX + SHMB_SEATS_MAX);
+        assert(region->n_parties <= OBJECTS_PARTIES_MAX);
         /* A private draft of bytes: plain copies are enough. */
         memcpy(&first->control.state, &live, sizeof(live));
         memcpy(&first->control.generation, &region->generation, sizeof(region->generation));
@@ -454,8 +458,6 @@ int objects_open(Server *server, Region *region, RegionObject *object, bool writ
 }
 
 int objects_map_control(Server *server, Region *region, ObjectsFault *fault) {
-        const ShmbGeometry *geometry = &region->decl->geometry;
-        bool raw = geometry->kind == SHMB_KIND_RAW;
         int fd = -1, r;
 
         if (region->body->control.memory)
@@ -465,7 +467,7 @@ int objects_map_control(Server *server, Region *region, ObjectsFault *fault) {
                 return r;
 
         r = control_init_with_fd(&region->body->control, fd, region->objects[0].size_bytes,
-                                 raw ? 0 : geometry->n_lanes, raw ? 0 : geometry->n_seats);
+                                 region->n_parties);
         close(fd);
         if (r < 0) {
                 objects_fail(fault, SHMB_STATUS_NO_MEMORY, region->decl->name,
@@ -485,7 +487,7 @@ static void objects_set_party(Region *region, const RegionParty *party) {
                 .n_detaches = party->n_detaches,
         };
 
-        control_set_party(&region->body->control, object->kind, object->index, &entry);
+        control_set_party(&region->body->control, party - region->parties, &entry);
 }
 
 void objects_publish(Region *region, const RegionParty *party) {

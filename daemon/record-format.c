@@ -140,6 +140,9 @@ static void record_put_geometry(RecordCursor *cursor, const ShmbGeometry *geomet
         record_put(cursor, geometry->item_align, 4);
         record_put(cursor, geometry->capacity, 8);
         record_put(cursor, geometry->region_size, 8);
+        record_put(cursor, geometry->segment, 8);
+        record_put(cursor, geometry->max_message, 4);
+        record_put(cursor, geometry->delivery, 2);
 }
 
 static void record_get_geometry(RecordCursor *cursor, ShmbGeometry *geometry) {
@@ -150,6 +153,9 @@ static void record_get_geometry(RecordCursor *cursor, ShmbGeometry *geometry) {
         geometry->item_align = (uint32_t)record_get(cursor, 4);
         geometry->capacity = record_get(cursor, 8);
         geometry->region_size = record_get(cursor, 8);
+        geometry->segment = record_get(cursor, 8);
+        geometry->max_message = (uint32_t)record_get(cursor, 4);
+        geometry->delivery = (ShmbDelivery)record_get(cursor, 2);
         if (!cursor->bad && shmb_geometry_seal(geometry) < 0)
                 cursor->bad = true;
 }

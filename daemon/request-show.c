@@ -49,6 +49,9 @@ void request_fill_geometry(const Decl *decl, WireGeometry *ret_geometry) {
                 .stride = geometry->stride,
                 .capacity = geometry->capacity,
                 .region_size = geometry->region_size,
+                .segment = geometry->segment,
+                .max_message = geometry->max_message,
+                .delivery = geometry->delivery,
         };
 }
 

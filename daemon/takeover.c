@@ -152,8 +152,6 @@ static Region *takeover_region(Server *server, const Decl *decl, const FoldRegio
 
 /* Who still holds what is removed here hears of it by its control object. */
 static void takeover_tell(Server *server, const FoldRegion *fold, ShmbRegionState state) {
-        const ShmbGeometry *geometry = &fold->region->geometry;
-        bool raw = geometry->kind == SHMB_KIND_RAW;
         const RecordObject *object = takeover_pick(server, fold, SHMB_OBJECT_CONTROL, 0);
         Control control = CONTROL_NULL(control);
         BackingObject described;
@@ -165,8 +163,7 @@ static void takeover_tell(Server *server, const FoldRegion *fold, ShmbRegionStat
         described = takeover_describe(object);
         if (backing_open(&server->shm, &described, true, &fd, &fault))
                 return;
-        if (control_init_with_fd(&control, fd, object->size_bytes, raw ? 0 : geometry->n_lanes,
-                                 raw ? 0 : geometry->n_seats) == 0) {
+        if (control_init_with_fd(&control, fd, object->size_bytes, 0) == 0) {
                 control_set_state(&control, state, fold->region->generation);
                 control_announce(&control);
         }
@@ -303,6 +300,9 @@ static void takeover_read_parties(Server *server, Region *region) {
                 return;
         for (i = 0; i < region->n_parties; i++) {
                 party = &region->parties[i];
+                /* Nobody holds the group, its consumers share it. */
+                if (party->role == SHMB_ROLE_NONE)
+                        continue;
                 if (!party->lease)
                         party->occupancy = SHMB_PARTY_UNPROVEN;
                 if (backing_read(fd, offsetof(ShmbControl, parties) + i * sizeof(entry), &entry,

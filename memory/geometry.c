@@ -35,19 +35,23 @@ static int geometry_seal_raw(const ShmbGeometry *geometry) {
         return 0;
 }
 
-static int geometry_seal_ring(ShmbGeometry *geometry) {
+static bool geometry_has_parties(const ShmbGeometry *geometry) {
+        return geometry->n_lanes >= 1 && geometry->n_lanes <= SHMB_LANES_MAX &&
+               geometry->n_seats >= 1 && geometry->n_seats <= SHMB_SEATS_MAX;
+}
+
+/* What all kinds with items of one size have in common. */
+static int geometry_seal_items(ShmbGeometry *geometry) {
         uint32_t stride;
 
-        if (geometry->n_lanes < 1 || geometry->n_lanes > SHMB_LANES_MAX)
-                return -EINVAL;
-        if (geometry->n_seats < 1 || geometry->n_seats > SHMB_SEATS_MAX)
+        if (!geometry_has_parties(geometry))
                 return -EINVAL;
         if (geometry->item_size < 1 || geometry->item_size > SHMB_ITEM_SIZE_MAX)
                 return -EINVAL;
         if (!geometry_is_power_of_two(geometry->item_align) ||
             geometry->item_align > SHMB_ITEM_ALIGN_MAX)
                 return -EINVAL;
-        if (!geometry_is_power_of_two(geometry->capacity) || geometry->capacity > SHMB_CAPACITY_MAX)
+        if (geometry->capacity < 1 || geometry->capacity > SHMB_CAPACITY_MAX)
                 return -EINVAL;
 
         stride = (uint32_t)geometry_round_up(geometry->item_size, geometry->item_align);
@@ -57,13 +61,56 @@ static int geometry_seal_ring(ShmbGeometry *geometry) {
         return 0;
 }
 
+static int geometry_seal_ring(ShmbGeometry *geometry) {
+        if (!geometry_is_power_of_two(geometry->capacity))
+                return -EINVAL;
+        return geometry_seal_items(geometry);
+}
+
+/* A message of the greatest length fits beside its own length, wherever it starts. */
+static int geometry_seal_stream(ShmbGeometry *geometry) {
+        uint64_t capacity = geometry->capacity;
+
+        if (!geometry_has_parties(geometry) || geometry->item_size != 1 ||
+            geometry->item_align != 1)
+                return -EINVAL;
+        if (!geometry_is_power_of_two(capacity) || capacity < SHMB_PAGE ||
+            capacity > SHMB_CAPACITY_MAX)
+                return -EINVAL;
+        if (geometry->max_message < 1 || geometry->max_message > INT32_MAX ||
+            geometry_round_up(geometry->max_message, SHMB_STREAM_ALIGN) >
+                            capacity - SHMB_STREAM_ALIGN)
+                return -EINVAL;
+        geometry->stride = 1;
+        return 0;
+}
+
+static int geometry_seal_broadcast(ShmbGeometry *geometry) {
+        if (geometry->delivery != SHMB_DELIVERY_LOSSY &&
+            geometry->delivery != SHMB_DELIVERY_RELIABLE)
+                return -EINVAL;
+        return geometry_seal_ring(geometry);
+}
+
+/* With one slot alone every read would race with the next write. */
+static int geometry_seal_latest(ShmbGeometry *geometry) {
+        if (geometry->capacity < 2 || geometry->n_lanes != 1)
+                return -EINVAL;
+        return geometry_seal_items(geometry);
+}
+
+static int geometry_seal_queue(ShmbGeometry *geometry) {
+        if (!geometry_is_power_of_two(geometry->segment) || geometry->segment < SHMB_PAGE)
+                return -EINVAL;
+        return geometry_seal_ring(geometry);
+}
+
 /**
  * shmb_geometry_seal() - check a shape whole, and fill in what follows from it
  * @geometry: all but `stride` is set; only `stride` is written, and only on success
  *
  * Return: 0; -EINVAL (a count, size or alignment outside its bounds of protocol/limits.h, capacity
- * or align not a power of two); -EFBIG (an object would exceed SHMB_OBJECT_SIZE_MAX); -EOPNOTSUPP
- * (a kind that this version does not have).
+ * or align not a power of two); -EFBIG (an object would exceed SHMB_OBJECT_SIZE_MAX).
  */
 int shmb_geometry_seal(ShmbGeometry *geometry) {
         switch (geometry->kind) {
@@ -72,10 +119,13 @@ int shmb_geometry_seal(ShmbGeometry *geometry) {
         case SHMB_KIND_RING:
                 return geometry_seal_ring(geometry);
         case SHMB_KIND_STREAM:
+                return geometry_seal_stream(geometry);
         case SHMB_KIND_BROADCAST:
+                return geometry_seal_broadcast(geometry);
         case SHMB_KIND_LATEST:
+                return geometry_seal_latest(geometry);
         case SHMB_KIND_QUEUE:
-                return -EOPNOTSUPP;
+                return geometry_seal_queue(geometry);
         case SHMB_KIND_NONE:
         case _SHMB_KIND_N:
                 break;
@@ -91,35 +141,55 @@ int shmb_geometry_seal(ShmbGeometry *geometry) {
  * Return: bytes, a multiple of SHMB_PAGE; 0 if regions of this kind have no such object.
  */
 uint64_t shmb_geometry_object_size(const ShmbGeometry *geometry, ShmbObjectKind kind) {
-        bool is_raw = geometry->kind == SHMB_KIND_RAW;
         uint64_t n_bytes = 0;
 
+        if (shmb_geometry_object_count(geometry, kind) == 0)
+                return 0;
         switch (kind) {
         case SHMB_OBJECT_CONTROL:
-                n_bytes = offsetof(ShmbControl, parties);
-                if (!is_raw)
-                        n_bytes += (uint64_t)(geometry->n_lanes + geometry->n_seats) *
-                                   sizeof(ShmbParty);
+                n_bytes = offsetof(ShmbControl, parties) +
+                          (uint64_t)shmb_geometry_party_count(geometry) * sizeof(ShmbParty);
                 break;
         case SHMB_OBJECT_LANE:
-                if (!is_raw)
-                        n_bytes = offsetof(ShmbLane, slots) + geometry->capacity * geometry->stride;
+                n_bytes = offsetof(ShmbLane, slots) + shmb_geometry_slots_size(geometry);
                 break;
         case SHMB_OBJECT_SEAT:
-                if (!is_raw)
-                        n_bytes = offsetof(ShmbSeat, places) +
-                                  (uint64_t)geometry->n_lanes * sizeof(ShmbPlace);
-                break;
-        case SHMB_OBJECT_DATA:
-                if (is_raw)
-                        n_bytes = geometry->region_size;
+                n_bytes = offsetof(ShmbSeat, places) +
+                          (uint64_t)geometry->n_lanes * sizeof(ShmbPlace);
                 break;
         case SHMB_OBJECT_GROUP:
+                n_bytes = offsetof(ShmbGroup, words) +
+                          geometry->n_lanes * geometry->capacity * sizeof(uint64_t);
+                break;
+        case SHMB_OBJECT_DATA:
+                n_bytes = geometry->region_size;
+                break;
         case SHMB_OBJECT_NONE:
         case _SHMB_OBJECT_N:
                 break;
         }
         return geometry_round_up(n_bytes, SHMB_PAGE);
+}
+
+uint32_t shmb_geometry_object_count(const ShmbGeometry *geometry, ShmbObjectKind kind) {
+        bool is_raw = geometry->kind == SHMB_KIND_RAW;
+
+        switch (kind) {
+        case SHMB_OBJECT_CONTROL:
+                return 1;
+        case SHMB_OBJECT_LANE:
+                return is_raw ? 0 : geometry->n_lanes;
+        case SHMB_OBJECT_SEAT:
+                return is_raw ? 0 : geometry->n_seats;
+        case SHMB_OBJECT_GROUP:
+                return shmb_geometry_competes(geometry);
+        case SHMB_OBJECT_DATA:
+                return is_raw;
+        case SHMB_OBJECT_NONE:
+        case _SHMB_OBJECT_N:
+                break;
+        }
+        return 0;
 }
 
 /**
@@ -153,6 +223,9 @@ void shmb_header_init(ShmbHeader *header, const ShmbGeometry *geometry, ShmbObje
         header->item_align = geometry->item_align;
         header->stride = geometry->stride;
         header->capacity = geometry->capacity;
+        header->segment = geometry->segment;
+        header->max_message = geometry->max_message;
+        header->delivery = geometry->delivery;
         header->slots_offset = kind == SHMB_OBJECT_LANE ? offsetof(ShmbLane, slots) : 0;
 }
 

@@ -8,6 +8,7 @@
  * with. Pure; every product is checked before it is formed.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "memory/layout.h"
@@ -19,14 +20,42 @@ typedef struct ShmbGeometry {
         uint32_t n_lanes, n_seats;
         uint32_t item_size, item_align;
         uint32_t stride;      /* item_size rounded up to item_align */
-        uint64_t capacity;    /* slots a lane, a power of two */
+        uint64_t capacity;    /* slots a lane, a power of two (latest: any number); stream: bytes */
         uint64_t region_size; /* raw: bytes */
+        uint64_t segment;     /* queue: bytes that are reserved and given back at a time */
+        uint32_t max_message; /* stream: bytes of the longest message */
+        ShmbDelivery delivery; /* broadcast */
 } ShmbGeometry;
+
+/* Before each message of a stream stands its length; both are padded to this. */
+#define SHMB_STREAM_ALIGN UINT32_C(8)
+
+/* Do consumers take items from each other, each one item to one of them? */
+static inline bool shmb_geometry_competes(const ShmbGeometry *geometry) {
+        return (geometry->kind == SHMB_KIND_RING || geometry->kind == SHMB_KIND_QUEUE) &&
+               geometry->n_seats > 1;
+}
+
+/* How many objects of @kind a region of this sealed geometry has. */
+uint32_t shmb_geometry_object_count(const ShmbGeometry *geometry, ShmbObjectKind kind);
+
+/* Entries of control, in their order: lanes, seats, and the group if there is one. */
+static inline uint32_t shmb_geometry_party_count(const ShmbGeometry *geometry) {
+        return geometry->kind == SHMB_KIND_RAW
+                               ? 0
+                               : geometry->n_lanes + geometry->n_seats +
+                                                 shmb_geometry_competes(geometry);
+}
+
+/* Bytes of the slots of a lane. */
+static inline uint64_t shmb_geometry_slots_size(const ShmbGeometry *geometry) {
+        return geometry->capacity * geometry->stride;
+}
 
 /*
  * Check @geometry whole and fill in `stride`. Return: 0; -EINVAL (a count, size or alignment
  * outside its bounds of protocol/limits.h, capacity or align not a power of two); -EFBIG (an object
- * would exceed SHMB_OBJECT_SIZE_MAX); -EOPNOTSUPP (a kind that this version does not have).
+ * would exceed SHMB_OBJECT_SIZE_MAX).
  */
 int shmb_geometry_seal(ShmbGeometry *geometry);
 

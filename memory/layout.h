@@ -11,6 +11,7 @@
  *     control   written by the broker        state, news, and a party entry for each lane and seat
  *     lane i    written by producer i        tail, bell, sleep_seq, counters, then the slots
  *     seat j    written by consumer j        bell, sleep_seq, counters; {head, done, taken} a lane
+ *     group     written by all consumers     one word a slot; only where consumers compete
  *     data      raw regions: the users' own bytes, no header
  *
  * Indices (tail, head, done, taken) are free-running counts of items, so all `capacity` slots are
@@ -56,9 +57,12 @@ typedef struct ShmbHeader {
         uint32_t n_lanes;
         uint32_t n_seats;
         uint32_t item_size, item_align, stride; /* bytes */
-        uint64_t capacity;    /* slots a lane */
+        uint64_t capacity;    /* slots a lane; stream: bytes */
         uint64_t slots_offset;
-        uint8_t reserved[160]; /* zero, checked at attach */
+        uint64_t segment;     /* queue: bytes */
+        uint32_t max_message; /* stream: bytes */
+        uint32_t delivery;    /* broadcast: ShmbDelivery */
+        uint8_t reserved[144]; /* zero, checked at attach */
 } ShmbHeader;
 
 /* A lane or seat as the broker sees it. Written by the broker, read by all. 64 bytes. Since 1.0. */
@@ -70,7 +74,12 @@ typedef struct ShmbParty {
         /* leases that ended without detach; each is said once: EOWNERDEAD */
         _Atomic uint32_t n_deaths;
         _Atomic uint32_t n_detaches;
-        uint8_t reserved[40];
+        /* lane of a queue: items [freed, backed) have memory behind them */
+        _Atomic uint64_t freed;
+        _Atomic uint64_t backed;
+        /* changes when the party was given a descriptor to poll; 0 is none (client/bell.h) */
+        _Atomic uint32_t n_bells;
+        uint8_t reserved[20];
 } ShmbParty;
 
 typedef struct ShmbControl {
@@ -80,7 +89,7 @@ typedef struct ShmbControl {
         _Atomic uint32_t state; /* ShmbRegionState */
         _Atomic uint64_t generation;
         uint8_t reserved[0x1000 - 0x110];
-        /* +0x1000 n_lanes entries, then n_seats entries */
+        /* +0x1000 n_lanes entries, then n_seats entries, then one for the group if there is one */
         ShmbParty parties[];
 } ShmbControl;
 
@@ -95,6 +104,8 @@ typedef struct ShmbSleep {
 enum {
         /* this sleeper may not call membarrier(2): its wakers put a full fence before they look */
         SHMB_SLEEP_FENCE = 1,
+        /* this sleeper polls a descriptor: its wakers write to its FIFO as well */
+        SHMB_SLEEP_POLL = 2,
 };
 
 /* Written by the party that wakes (its own object); a futex word, waited on by its sleepers. */
@@ -116,15 +127,26 @@ typedef struct ShmbCounters {
         uint8_t reserved[2 * SHMB_LINE - 64];
 } ShmbCounters;
 
+/* Reliable broadcast: from where on a seat's lease counts. Written by the producer. */
+typedef struct ShmbJoin {
+        _Atomic uint64_t at;    /* stored before lease */
+        _Atomic uint64_t lease; /* whose admission this is; 0 for none yet */
+} ShmbJoin;
+
 typedef struct ShmbLane {
         ShmbHeader header;
         /* +0x100 release-stored by the producer at each commit, acquire-loaded by consumers */
         _Atomic uint64_t tail;
-        uint8_t reserved_tail[SHMB_LINE - 8];
+        /* lossy, latest: what is below claimed - capacity may be torn; stored before that */
+        _Atomic uint64_t claimed;
+        uint8_t reserved_tail[SHMB_LINE - 16];
         ShmbBell bell;         /* +0x180 */
         ShmbSleep sleep;       /* +0x200 */
         ShmbCounters counters; /* +0x280 */
-        uint8_t reserved[0x1000 - 0x380];
+        /* +0x380 where consumers compete, in place of `bell`: one futex word for each seat */
+        _Atomic uint32_t bells[SHMB_SEATS_MAX];
+        ShmbJoin joins[SHMB_SEATS_MAX]; /* +0x480 */
+        uint8_t reserved[0x1000 - 0x880];
         uint8_t slots[]; /* +0x1000 capacity * stride bytes */
 } ShmbLane;
 
@@ -133,7 +155,10 @@ typedef struct ShmbPlace {
         /* release-stored lazily: slots below are free to the producer, if `epoch` is its lane's */
         _Atomic uint64_t head;
         _Atomic uint32_t epoch; /* of the lane that these counts belong to; stored before head */
-        uint8_t reserved_head[SHMB_LINE - 12];
+        uint32_t reserved_epoch;
+        /* reliable broadcast: whose counts these are; stored behind them */
+        _Atomic uint64_t lease;
+        uint8_t reserved_head[SHMB_LINE - 24];
         /* exact, for the successor of a dead consumer */
         _Atomic uint64_t done;  /* items released; a successor starts here */
         _Atomic uint64_t taken; /* items peeked; taken - done is what is redelivered */
@@ -145,15 +170,35 @@ typedef struct ShmbSeat {
         ShmbSleep sleep;       /* +0x100 */
         ShmbBell bell;         /* +0x180 */
         ShmbCounters counters; /* +0x200 */
-        uint8_t reserved[0x1000 - 0x300];
+        /* +0x300 where consumers compete: rung for one who shall take what is left behind */
+        _Atomic uint32_t bells[SHMB_SEATS_MAX];
+        uint8_t reserved[0x1000 - 0x400];
         ShmbPlace places[]; /* +0x1000 one a lane */
 } ShmbSeat;
+
+/*
+ * Where consumers compete: the state of each slot, {lap:40, lease:22, state:2}. The one object with
+ * several writers: every word changes by compare-and-swap only (memory/group.h).
+ */
+typedef struct ShmbGroup {
+        ShmbHeader header;
+        uint8_t reserved[0x1000 - 0x100];
+        _Atomic uint64_t words[]; /* +0x1000 capacity words a lane, lane after lane */
+} ShmbGroup;
+
+enum {
+        SHMB_SLOT_READY = 0, /* to be taken in this lap; zero is READY of lap 0 */
+        SHMB_SLOT_HELD = 1,  /* by the lease whose lowest bits stand there */
+        SHMB_SLOT_DONE = 2,  /* the producer may fill it for the next lap, which makes it READY */
+        SHMB_SLOT_STATE_BITS = 2,
+        SHMB_SLOT_LEASE_BITS = 22,
+        SHMB_SLOT_LAP_BITS = 40,
+};
 
 static_assert(sizeof(ShmbHeader) == 0x100, "layout");
 static_assert(offsetof(ShmbHeader, endian) == 8, "layout");
 static_assert(offsetof(ShmbHeader, major) == 12, "layout");
 static_assert(offsetof(ShmbHeader, minor) == 14, "layout");
-static_assert(offsetof(ShmbHeader, header_size) == 16, "layout");
 static_assert(offsetof(ShmbHeader, object_kind) == 20, "layout");
 static_assert(offsetof(ShmbHeader, index) == 24, "layout");
 static_assert(offsetof(ShmbHeader, epoch) == 28, "layout");
@@ -168,26 +213,37 @@ static_assert(offsetof(ShmbHeader, item_align) == 72, "layout");
 static_assert(offsetof(ShmbHeader, stride) == 76, "layout");
 static_assert(offsetof(ShmbHeader, capacity) == 80, "layout");
 static_assert(offsetof(ShmbHeader, slots_offset) == 88, "layout");
-static_assert(offsetof(ShmbHeader, reserved) == 96, "layout");
+static_assert(offsetof(ShmbHeader, segment) == 96, "layout");
+static_assert(offsetof(ShmbHeader, delivery) == 108, "layout");
+static_assert(offsetof(ShmbHeader, reserved) == 112, "layout");
 static_assert(sizeof(ShmbParty) == 64, "layout");
 static_assert(offsetof(ShmbParty, lease) == 8, "layout");
 static_assert(offsetof(ShmbParty, n_deaths) == 16, "layout");
+static_assert(offsetof(ShmbParty, freed) == 24, "layout");
+static_assert(offsetof(ShmbParty, n_bells) == 40, "layout");
 static_assert(offsetof(ShmbControl, news) == 0x100, "layout");
 static_assert(offsetof(ShmbControl, state) == 0x104, "layout");
-static_assert(offsetof(ShmbControl, generation) == 0x108, "layout");
 static_assert(offsetof(ShmbControl, parties) == 0x1000, "layout");
 static_assert(sizeof(ShmbSleep) == SHMB_LINE && sizeof(ShmbBell) == SHMB_LINE, "layout");
 static_assert(sizeof(ShmbCounters) == 0x100, "layout");
+static_assert(sizeof(ShmbJoin) == 16, "layout");
 static_assert(offsetof(ShmbLane, tail) == 0x100, "layout");
+static_assert(offsetof(ShmbLane, claimed) == 0x108, "layout");
 static_assert(offsetof(ShmbLane, bell) == 0x180, "layout");
 static_assert(offsetof(ShmbLane, sleep) == 0x200, "layout");
 static_assert(offsetof(ShmbLane, counters) == 0x280, "layout");
+static_assert(offsetof(ShmbLane, bells) == 0x380, "layout");
+static_assert(offsetof(ShmbLane, joins) == 0x480, "layout");
 static_assert(offsetof(ShmbLane, slots) == 0x1000, "layout");
 static_assert(sizeof(ShmbPlace) == 0x100, "layout");
 static_assert(offsetof(ShmbPlace, epoch) == 8, "layout");
+static_assert(offsetof(ShmbPlace, lease) == 16, "layout");
 static_assert(offsetof(ShmbPlace, done) == SHMB_LINE, "layout");
 static_assert(offsetof(ShmbPlace, taken) == SHMB_LINE + 8, "layout");
 static_assert(offsetof(ShmbSeat, sleep) == 0x100, "layout");
 static_assert(offsetof(ShmbSeat, bell) == 0x180, "layout");
 static_assert(offsetof(ShmbSeat, counters) == 0x200, "layout");
+static_assert(offsetof(ShmbSeat, bells) == 0x300, "layout");
 static_assert(offsetof(ShmbSeat, places) == 0x1000, "layout");
+static_assert(offsetof(ShmbGroup, words) == 0x1000, "layout");
+static_assert(SHMB_SLOT_STATE_BITS + SHMB_SLOT_LEASE_BITS + SHMB_SLOT_LAP_BITS == 64, "layout");

@@ -259,10 +259,3 @@ uint32_t shmb_ring_producer_words(const ShmbRingProducer *producer, ShmbSleepWor
         }
         return producer->n_seats;
 }
-
-void shmb_ring_producer_dropped(ShmbRingProducer *producer, uint64_t n) {
-        _Atomic uint64_t *n_dropped = &producer->lane->counters.n_dropped;
-
-        /* relaxed: for display, only we write it */
-        shmb_store_relaxed(n_dropped, shmb_load_relaxed(n_dropped) + n);
-}

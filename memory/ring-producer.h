@@ -117,9 +117,6 @@ uint32_t shmb_ring_producer_words(const ShmbRingProducer *producer, ShmbSleepWor
  */
 void shmb_ring_producer_warm(ShmbRingProducer *producer);
 
-/* shmb_ring_producer_dropped() - count @n items that overflow: drop_newest threw away. */
-void shmb_ring_producer_dropped(ShmbRingProducer *producer, uint64_t n);
-
 /* Publishes what stands in slots [tail, tail + n). */
 static inline void shmb_ring_producer_publish(ShmbRingProducer *producer, uint32_t n) {
         ShmbCounters *counters = &producer->lane->counters;

@@ -22,6 +22,7 @@ static const char *const kinds[] = {
 static const char *const backings[] = { "none", "posix", "memfd", "file", "sysv" };
 static const char *const roles[] = { "none", "produce", "consume", "observe", "read", "write" };
 static const char *const overflows[] = { "none", "block", "fail", "drop_newest" };
+static const char *const deliveries[] = { "none", "lossy", "reliable" };
 static const char *const lifetimes[] = { "none", "static", "on_demand", "persistent" };
 static const char *const object_kinds[] = { "none", "control", "lane", "seat", "group", "data" };
 static const char *const region_states[] = {
@@ -33,6 +34,7 @@ static_assert(N_OF(kinds) == _SHMB_KIND_N, "a kind has no spelling");
 static_assert(N_OF(backings) == _SHMB_BACKING_N, "a backing has no spelling");
 static_assert(N_OF(roles) == _SHMB_ROLE_N, "a role has no spelling");
 static_assert(N_OF(overflows) == _SHMB_OVERFLOW_N, "an overflow policy has no spelling");
+static_assert(N_OF(deliveries) == _SHMB_DELIVERY_N, "a delivery has no spelling");
 static_assert(N_OF(lifetimes) == _SHMB_LIFETIME_N, "a lifetime has no spelling");
 static_assert(N_OF(object_kinds) == _SHMB_OBJECT_N, "an object kind has no spelling");
 static_assert(N_OF(region_states) == _SHMB_REGION_N, "a region state has no spelling");
@@ -66,6 +68,10 @@ const char *shmb_role_to_string(ShmbRole role) {
 
 const char *shmb_overflow_to_string(ShmbOverflow overflow) {
         return spelling(overflows, N_OF(overflows), overflow);
+}
+
+const char *shmb_delivery_to_string(ShmbDelivery delivery) {
+        return spelling(deliveries, N_OF(deliveries), delivery);
 }
 
 const char *shmb_lifetime_to_string(ShmbLifetime lifetime) {

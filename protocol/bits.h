@@ -49,6 +49,14 @@ typedef enum ShmbOverflow {
         _SHMB_OVERFLOW_N,
 } ShmbOverflow;
 
+/* Of a broadcast. */
+typedef enum ShmbDelivery {
+        SHMB_DELIVERY_NONE,
+        SHMB_DELIVERY_LOSSY,    /* the slow miss items, and are told how many */
+        SHMB_DELIVERY_RELIABLE, /* the slowest holds the producers back */
+        _SHMB_DELIVERY_N,
+} ShmbDelivery;
+
 typedef enum ShmbLifetime {
         SHMB_LIFETIME_NONE,
         SHMB_LIFETIME_STATIC,
@@ -90,6 +98,7 @@ const char *shmb_kind_to_string(ShmbKind kind);
 const char *shmb_backing_to_string(ShmbBacking backing);
 const char *shmb_role_to_string(ShmbRole role);
 const char *shmb_overflow_to_string(ShmbOverflow overflow);
+const char *shmb_delivery_to_string(ShmbDelivery delivery);
 const char *shmb_lifetime_to_string(ShmbLifetime lifetime);
 const char *shmb_object_kind_to_string(ShmbObjectKind kind);
 const char *shmb_region_state_to_string(ShmbRegionState state);

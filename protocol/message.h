@@ -79,11 +79,11 @@ typedef struct WireObject {
 } WireObject;
 
 typedef struct WireGeometry {
-        uint32_t kind, backing, overflow;
-        uint32_t n_lanes, n_seats;
+        uint32_t kind, backing, overflow, n_lanes, n_seats;
         uint32_t item_size, item_align, stride; /* bytes */
-        uint64_t capacity;    /* slots a lane */
-        uint64_t region_size; /* raw: bytes */
+        uint64_t capacity;             /* slots a lane; stream: bytes */
+        uint64_t region_size, segment; /* raw, queue: bytes */
+        uint32_t max_message, delivery; /* stream: bytes; broadcast: ShmbDelivery */
 } WireGeometry;
 
 typedef struct WireAttached {

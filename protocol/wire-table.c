@@ -60,6 +60,9 @@ static const WireField geometry_fields[] = {
         U32(8, WireGeometry, stride),
         U64(9, WireGeometry, capacity),
         U64(10, WireGeometry, region_size),
+        U64(11, WireGeometry, segment),
+        U32(12, WireGeometry, max_message),
+        U32(13, WireGeometry, delivery),
 };
 static const WireTable geometry = TABLE(geometry_fields, sizeof(WireGeometry));
 

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "daemon/core/lease.h"
+#include "memory/geometry.h"
 
 static bool lease_role_has_party(ShmbRole role) {
         return role == SHMB_ROLE_PRODUCE || role == SHMB_ROLE_CONSUME;
@@ -261,11 +262,12 @@ bool lease_object_is_writable(const Lease *lease, const RegionObject *object) {
                 return lease->role == SHMB_ROLE_PRODUCE && lease->index == object->index;
         case SHMB_OBJECT_SEAT:
                 return lease->role == SHMB_ROLE_CONSUME && lease->index == object->index;
+        case SHMB_OBJECT_GROUP:
+                return lease->role == SHMB_ROLE_CONSUME;
         case SHMB_OBJECT_DATA:
                 return lease->role == SHMB_ROLE_WRITE;
         case SHMB_OBJECT_NONE:
         case SHMB_OBJECT_CONTROL:
-        case SHMB_OBJECT_GROUP:
         case _SHMB_OBJECT_N:
                 break;
         }
@@ -275,15 +277,17 @@ bool lease_object_is_writable(const Lease *lease, const RegionObject *object) {
 bool lease_object_is_granted(const Lease *lease, const RegionObject *object) {
         switch (object->kind) {
         case SHMB_OBJECT_CONTROL:
+        case SHMB_OBJECT_GROUP:
         case SHMB_OBJECT_DATA:
                 return true;
         case SHMB_OBJECT_LANE:
                 /* Producers never look at each other: no word of another lane is theirs to read. */
                 return lease->role != SHMB_ROLE_PRODUCE || lease->index == object->index;
         case SHMB_OBJECT_SEAT:
-                return lease->role != SHMB_ROLE_CONSUME || lease->index == object->index;
+                /* Consumers who compete wake each other. */
+                return lease->role != SHMB_ROLE_CONSUME || lease->index == object->index ||
+                       shmb_geometry_competes(&lease->region->decl->geometry);
         case SHMB_OBJECT_NONE:
-        case SHMB_OBJECT_GROUP:
         case _SHMB_OBJECT_N:
                 break;
         }

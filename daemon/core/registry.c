@@ -192,40 +192,43 @@ void registry_return(Registry *registry, Region *region, ShmbRegionState state, 
         region_update_linger(region, now_ns);
 }
 
-static void region_lay_out(Region *region) {
+/* Adds the objects of one kind; those that somebody may hold become parties. */
+static void region_add_objects(Region *region, ShmbObjectKind kind, ShmbRole role) {
         const ShmbGeometry *geometry = &region->decl->geometry;
-        size_t i, n = 0;
+        uint32_t i, n = shmb_geometry_object_count(geometry, kind);
+        bool held = kind != SHMB_OBJECT_CONTROL && kind != SHMB_OBJECT_DATA;
 
-        region->objects[n++].kind = SHMB_OBJECT_CONTROL;
-        if (geometry->kind == SHMB_KIND_RAW)
-                region->objects[n++].kind = SHMB_OBJECT_DATA;
-        for (i = 0; i < region->n_parties; i++, n++) {
-                if (i < geometry->n_lanes) {
-                        region->parties[i].role = SHMB_ROLE_PRODUCE;
-                        region->parties[i].index = i;
-                        region->objects[n].kind = SHMB_OBJECT_LANE;
-                } else {
-                        region->parties[i].role = SHMB_ROLE_CONSUME;
-                        region->parties[i].index = i - geometry->n_lanes;
-                        region->objects[n].kind = SHMB_OBJECT_SEAT;
-                }
-                region->parties[i].occupancy = SHMB_PARTY_VACANT;
-                region->objects[n].index = region->parties[i].index;
-        }
-        for (i = 0; i < region->n_objects; i++) {
-                region->objects[i].size_bytes =
-                                shmb_geometry_object_size(geometry, region->objects[i].kind);
-                /* Never 0, which in shared memory says that nobody was there yet. */
-                region->objects[i].epoch = 1;
-                region->objects[i].fd = -1;
+        for (i = 0; i < n; i++) {
+                region->objects[region->n_objects++] = (RegionObject){
+                        .kind = kind,
+                        .index = i,
+                        .size_bytes = shmb_geometry_object_size(geometry, kind),
+                        /* Never 0, which in shared memory says that nobody was there yet. */
+                        .epoch = 1,
+                        .fd = -1,
+                };
+                if (held)
+                        region->parties[region->n_parties++] = (RegionParty){
+                                .role = role,
+                                .index = i,
+                                .occupancy = SHMB_PARTY_VACANT,
+                        };
         }
 }
 
+/* In the order of region_party_object() and of the entries of control. */
+static void region_lay_out(Region *region) {
+        region->n_objects = region->n_parties = 0;
+        region_add_objects(region, SHMB_OBJECT_CONTROL, SHMB_ROLE_NONE);
+        region_add_objects(region, SHMB_OBJECT_DATA, SHMB_ROLE_NONE);
+        region_add_objects(region, SHMB_OBJECT_LANE, SHMB_ROLE_PRODUCE);
+        region_add_objects(region, SHMB_OBJECT_SEAT, SHMB_ROLE_CONSUME);
+        region_add_objects(region, SHMB_OBJECT_GROUP, SHMB_ROLE_NONE);
+}
+
 int region_begin(Region *region, uint64_t tag, uint64_t generation) {
-        const ShmbGeometry *geometry = &region->decl->geometry;
-        bool raw = geometry->kind == SHMB_KIND_RAW;
-        size_t n_parties = raw ? 0 : geometry->n_lanes + geometry->n_seats;
-        size_t n_objects = raw ? 2 : 1 + n_parties;
+        size_t n_parties = shmb_geometry_party_count(&region->decl->geometry);
+        size_t n_objects = decl_n_objects(region->decl);
 
         assert(!region->objects);
 
@@ -239,8 +242,6 @@ int region_begin(Region *region, uint64_t tag, uint64_t generation) {
                 return -ENOMEM;
         }
 
-        region->n_objects = n_objects;
-        region->n_parties = n_parties;
         region->tag = tag;
         region->generation = generation > 0 ? generation : region->registry->next_generation++;
         region_lay_out(region);

@@ -43,8 +43,8 @@ enum {
         REGISTRY_E_EXISTS, /* a region of this name is there, nothing changed */
 };
 
-/* One object of a region, in the order of fds: control first, then lanes, then seats; or
- * control, data. */
+/* One object of a region, in the order of fds: control first, then lanes, seats, and the group if
+ * there is one; or control, data. */
 struct RegionObject {
         ShmbObjectKind kind;
         uint32_t index;
@@ -54,9 +54,10 @@ struct RegionObject {
         int fd;            /* read-only, where no name leads back to the object (memfd); else -1 */
 };
 
-/* One lane or seat: who may write it. Its epoch is that of its object. */
+/* One lane or seat: who may write it. Its epoch is that of its object. The group has one too, for
+ * its epoch alone: it is never held. */
 struct RegionParty {
-        ShmbRole role;           /* PRODUCE: a lane; CONSUME: a seat */
+        ShmbRole role;           /* PRODUCE: a lane; CONSUME: a seat; NONE: the group */
         uint32_t index;          /* of the lane or seat */
         ShmbOccupancy occupancy;
         Lease *lease;            /* set exactly if HELD */
@@ -75,7 +76,7 @@ struct Region {
 
         RegionObject *objects; /* NULL between region_retire() and region_begin() */
         size_t n_objects;
-        RegionParty *parties;  /* n_lanes lanes, then n_seats seats */
+        RegionParty *parties;  /* n_lanes lanes, then n_seats seats, then the group */
         size_t n_parties;
 
         Lease *leases; /* newest first */

@@ -18,9 +18,7 @@
 #include "daemon/sys/control.h"
 #include "memory/atomics.h"
 
-int control_init_with_fd(Control *control, int fd, uint64_t size_bytes, uint32_t n_lanes,
-                         uint32_t n_seats) {
-        uint64_t n_parties = (uint64_t)n_lanes + n_seats;
+int control_init_with_fd(Control *control, int fd, uint64_t size_bytes, uint32_t n_parties) {
         void *memory;
         int r;
 
@@ -41,8 +39,7 @@ int control_init_with_fd(Control *control, int fd, uint64_t size_bytes, uint32_t
         *control = (Control){
                 .memory = memory,
                 .size_bytes = size_bytes,
-                .n_lanes = n_lanes,
-                .n_seats = n_seats,
+                .n_parties = n_parties,
         };
         return 0;
 }
@@ -60,19 +57,10 @@ void control_set_state(Control *control, ShmbRegionState state, uint64_t generat
         shmb_store_release(&control->memory->state, (uint32_t)state);
 }
 
-static ShmbParty *control_party(Control *control, ShmbObjectKind kind, uint32_t index) {
-        if (kind == SHMB_OBJECT_LANE) {
-                assert(index < control->n_lanes);
-                return &control->memory->parties[index];
-        }
-        assert(kind == SHMB_OBJECT_SEAT && index < control->n_seats);
-        return &control->memory->parties[control->n_lanes + index];
-}
+void control_set_party(Control *control, uint32_t index, const ControlParty *party) {
+        ShmbParty *words = &control->memory->parties[index];
 
-void control_set_party(Control *control, ShmbObjectKind kind, uint32_t index,
-                       const ControlParty *party) {
-        ShmbParty *words = control_party(control, kind, index);
-
+        assert(index < control->n_parties);
         /* release: who acquires a count and finds it changed sees the lease that it is about */
         shmb_store_release(&words->lease, party->lease);
         shmb_store_release(&words->n_deaths, party->n_deaths);

@@ -23,7 +23,7 @@ typedef struct ControlParty ControlParty;
 struct Control {
         ShmbControl *memory;
         size_t size_bytes;
-        uint32_t n_lanes, n_seats;
+        uint32_t n_parties;
 };
 
 #define CONTROL_NULL(_control) {}
@@ -41,13 +41,11 @@ struct ControlParty {
  * @control:    where
  * @fd:         writable descriptor of the object; borrowed, may be closed behind this call
  * @size_bytes: of the object, as declared
- * @n_lanes:    party entries for lanes, ...
- * @n_seats:    ... and behind them for seats
+ * @n_parties:  entries: of lanes, then of seats, then of the group
  *
  * Return: 0; -EINVAL where @size_bytes does not hold the entries; -errno of mmap(2), madvise(2).
  */
-int control_init_with_fd(Control *control, int fd, uint64_t size_bytes, uint32_t n_lanes,
-                         uint32_t n_seats);
+int control_init_with_fd(Control *control, int fd, uint64_t size_bytes, uint32_t n_parties);
 
 /** control_deinit() - unmap; idempotent */
 void control_deinit(Control *control);
@@ -58,12 +56,10 @@ void control_set_state(Control *control, ShmbRegionState state, uint64_t generat
 /**
  * control_set_party() - what peers shall know of one lane or seat; say it with control_announce()
  * @control:    control object
- * @kind:       SHMB_OBJECT_LANE or SHMB_OBJECT_SEAT
- * @index:      which; must be one that the region has
+ * @index:      of its entry; must be one that the region has
  * @party:      what to say
  */
-void control_set_party(Control *control, ShmbObjectKind kind, uint32_t index,
-                       const ControlParty *party);
+void control_set_party(Control *control, uint32_t index, const ControlParty *party);
 
 /** control_announce() - change `news` and wake everybody who sleeps on it */
 void control_announce(Control *control);

@@ -18,13 +18,14 @@ PAGE = 'man/shmbroker-memory.7.scd'
 TABLES = (
     ('Every object but', 'ShmbHeader', None),
     ('Control:', 'ShmbControl', 'ShmbParty'),
-    ('Lane:', 'ShmbLane', None),
+    ('Lane:', 'ShmbLane', 'ShmbJoin'),
     ('Seat:', 'ShmbSeat', 'ShmbPlace'),
+    ('Group:', 'ShmbGroup', None),
     ('Counters,', 'ShmbCounters', None),
 )
 
 # Members that are whole structures: the page shows what is inside, or says where.
-STRUCTURES = ('header', 'bell', 'sleep', 'counters', 'parties', 'slots', 'places')
+STRUCTURES = ('header', 'bell', 'sleep', 'counters', 'parties', 'slots', 'places', 'joins', 'words')
 
 SIZES = {'u8': 1, 'u16': 2, 'u32': 4, 'u64': 8}
 

@@ -83,7 +83,7 @@ static void spoil_words(FakeBroker *fake, FakeAnswer *a, FakeFault fault) {
         else if (fault == FAKE_CAPACITY)
                 said->geometry.capacity = 7;
         else if (fault == FAKE_KIND)
-                said->geometry.kind = SHMB_KIND_QUEUE;
+                said->geometry.kind = _SHMB_KIND_N;
         else if (fault == FAKE_ROLE)
                 said->role = SHMB_ROLE_OBSERVE;
         else if (fault == FAKE_OWN_INDEX)

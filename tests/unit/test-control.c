@@ -28,8 +28,7 @@
 #include "tests/harness/fork.h"
 
 enum {
-        N_LANES = 2,
-        N_SEATS = 3,
+        N_PARTIES = 5,
         SIZE = 8192,
         DEADLINE_S = 20,
 };
@@ -54,7 +53,7 @@ static int setup(void **state) {
                 return -1;
         fixture->fd = memfd_create("control", MFD_CLOEXEC);
         if (fixture->fd < 0 || ftruncate(fixture->fd, SIZE) < 0 ||
-            control_init_with_fd(&fixture->control, fixture->fd, SIZE, N_LANES, N_SEATS) < 0)
+            control_init_with_fd(&fixture->control, fixture->fd, SIZE, N_PARTIES) < 0)
                 return -1;
         memory = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fixture->fd, 0);
         if (memory == MAP_FAILED)
@@ -93,13 +92,12 @@ static void test_size_must_hold_every_party(void **state) {
         Fixture *fixture = *state;
         Control control = CONTROL_NULL(control);
 
-        assert_int_equal(control_init_with_fd(&control, fixture->fd, SIZE, 64, 1), -EINVAL);
-        assert_int_equal(control_init_with_fd(&control, fixture->fd, SIZE, UINT32_MAX, UINT32_MAX),
-                         -EINVAL);
-        assert_int_equal(control_init_with_fd(&control, fixture->fd, 4095, 0, 0), -EINVAL);
-        assert_int_equal(control_init_with_fd(&control, -1, SIZE, 1, 1), -EBADF);
+        assert_int_equal(control_init_with_fd(&control, fixture->fd, SIZE, 65), -EINVAL);
+        assert_int_equal(control_init_with_fd(&control, fixture->fd, SIZE, UINT32_MAX), -EINVAL);
+        assert_int_equal(control_init_with_fd(&control, fixture->fd, 4095, 0), -EINVAL);
+        assert_int_equal(control_init_with_fd(&control, -1, SIZE, 2), -EBADF);
         assert_null(control.memory);
-        assert_int_equal(control_init_with_fd(&control, fixture->fd, SIZE, 32, 32), 0);
+        assert_int_equal(control_init_with_fd(&control, fixture->fd, SIZE, 64), 0);
         control_deinit(&control);
         assert_null(control.memory);
 }
@@ -114,7 +112,7 @@ static void test_state_and_generation_stand_where_the_layout_says(void **state) 
         expect_only(fixture, 0x104, 12);
 }
 
-static void test_party_stands_behind_all_lanes_if_it_is_a_seat(void **state) {
+static void test_party_stands_where_the_layout_says(void **state) {
         static const ControlParty party = {
                 .epoch = 3,
                 .occupancy = SHMB_PARTY_UNPROVEN,
@@ -122,29 +120,21 @@ static void test_party_stands_behind_all_lanes_if_it_is_a_seat(void **state) {
                 .n_deaths = 5,
                 .n_detaches = 6,
         };
-        static const struct {
-                ShmbObjectKind kind;
-                uint32_t index, entry;
-        } cases[] = {
-                { SHMB_OBJECT_LANE, 0, 0 },
-                { SHMB_OBJECT_LANE, N_LANES - 1, N_LANES - 1 },
-                { SHMB_OBJECT_SEAT, 0, N_LANES },
-                { SHMB_OBJECT_SEAT, N_SEATS - 1, N_LANES + N_SEATS - 1 },
-        };
+        static const uint32_t cases[] = { 0, 1, N_PARTIES - 1 };
         Fixture *fixture = *state;
         const ShmbParty *seen;
         size_t i;
 
         for (i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
                 remember(fixture);
-                control_set_party(&fixture->control, cases[i].kind, cases[i].index, &party);
-                seen = &fixture->seen->parties[cases[i].entry];
+                control_set_party(&fixture->control, cases[i], &party);
+                seen = &fixture->seen->parties[cases[i]];
                 assert_int_equal(shmb_load_acquire(&seen->epoch), 3);
                 assert_int_equal(shmb_load_acquire(&seen->occupancy), SHMB_PARTY_UNPROVEN);
                 assert_int_equal(shmb_load_acquire(&seen->lease), 77);
                 assert_int_equal(shmb_load_acquire(&seen->n_deaths), 5);
                 assert_int_equal(shmb_load_acquire(&seen->n_detaches), 6);
-                expect_only(fixture, 0x1000 + cases[i].entry * sizeof(ShmbParty), 24);
+                expect_only(fixture, 0x1000 + cases[i] * sizeof(ShmbParty), 24);
         }
 }
 
@@ -153,7 +143,7 @@ static int index_out_of_bounds(void *userdata) {
 
         signal(SIGABRT, SIG_DFL);
         fclose(stderr);
-        control_set_party(control, SHMB_OBJECT_SEAT, N_SEATS, &(ControlParty){});
+        control_set_party(control, N_PARTIES, &(ControlParty){});
         return 0;
 }
 
@@ -233,7 +223,7 @@ static void test_failed_mapping_leaves_nothing(void **state) {
 
         for (nth = 1; nth < 10; nth++) {
                 fault_arm(nth, ENOMEM);
-                r = control_init_with_fd(&control, fixture->fd, SIZE, 1, 1);
+                r = control_init_with_fd(&control, fixture->fd, SIZE, 2);
                 if (!fault_disarm())
                         break;
                 assert_int_equal(r, -ENOMEM);
@@ -250,7 +240,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_size_must_hold_every_party),
                 TEST(test_state_and_generation_stand_where_the_layout_says),
-                TEST(test_party_stands_behind_all_lanes_if_it_is_a_seat),
+                TEST(test_party_stands_where_the_layout_says),
                 TEST(test_party_that_is_not_there_ends_the_broker_before_it_writes),
                 TEST(test_announcing_changes_news_alone),
                 TEST(test_sleepers_on_read_only_mappings_wake_up_and_see_the_state),

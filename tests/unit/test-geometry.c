@@ -97,29 +97,75 @@ static void test_geometry_seal_refuses_objects_that_are_too_long(void **state) {
         assert_int_equal(shmb_geometry_seal(&geometry), 0);
 }
 
-static void test_geometry_seal_knows_each_kind(void **state) {
-        static const int expected[_SHMB_KIND_N] = {
-                [SHMB_KIND_NONE] = -EINVAL,
-                [SHMB_KIND_STREAM] = -EOPNOTSUPP,
-                [SHMB_KIND_BROADCAST] = -EOPNOTSUPP,
-                [SHMB_KIND_LATEST] = -EOPNOTSUPP,
-                [SHMB_KIND_QUEUE] = -EOPNOTSUPP,
-        };
+static void test_geometry_seal_bounds_what_only_one_kind_has(void **state) {
+        static const ShmbGeometry
+                stream = {.kind = SHMB_KIND_STREAM, .n_lanes = 2, .n_seats = 1, .item_size = 1,
+                          .item_align = 1, .capacity = 4096, .max_message = 4088},
+                broadcast = {.kind = SHMB_KIND_BROADCAST, .n_lanes = 2, .n_seats = 3,
+                             .item_size = 60, .item_align = 8, .capacity = 128,
+                             .delivery = SHMB_DELIVERY_RELIABLE},
+                latest = {.kind = SHMB_KIND_LATEST, .n_lanes = 1, .n_seats = 8, .item_size = 60,
+                          .item_align = 8, .capacity = 3},
+                queue = {.kind = SHMB_KIND_QUEUE, .n_lanes = 2, .n_seats = 3, .item_size = 60,
+                         .item_align = 8, .capacity = 4096, .segment = 8192};
+        const ShmbGeometry *const all[] = {&stream, &broadcast, &latest, &queue};
         ShmbGeometry geometry;
-        int kind;
+        size_t i;
 
-        for (kind = 0; kind < _SHMB_KIND_N; kind++) {
-                memcpy(&geometry, &ring, sizeof(geometry));
-                geometry.kind = (ShmbKind)kind;
-                geometry.region_size = 4096;
-                assert_int_equal(shmb_geometry_seal(&geometry), expected[kind]);
+        for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
+                memcpy(&geometry, all[i], sizeof(geometry));
+                assert_int_equal(shmb_geometry_seal(&geometry), 0);
+                assert_int_equal(geometry.stride, i == 0 ? 1 : 64);
         }
+        REFUSED(stream, item_size, 2, -EINVAL);
+        REFUSED(stream, capacity, 2048, -EINVAL);
+        REFUSED(stream, capacity, 6144, -EINVAL);
+        REFUSED(stream, max_message, 0, -EINVAL);
+        REFUSED(stream, max_message, 4089, -EINVAL);
+        REFUSED(stream, max_message, UINT32_MAX, -EINVAL);
+        REFUSED(broadcast, delivery, SHMB_DELIVERY_NONE, -EINVAL);
+        REFUSED(broadcast, delivery, _SHMB_DELIVERY_N, -EINVAL);
+        REFUSED(broadcast, capacity, 3, -EINVAL);
+        REFUSED(latest, capacity, 1, -EINVAL);
+        REFUSED(latest, n_lanes, 2, -EINVAL);
+        REFUSED(queue, segment, 0, -EINVAL);
+        REFUSED(queue, segment, 2048, -EINVAL);
+        REFUSED(queue, segment, 12288, -EINVAL);
+}
+
+static void test_geometry_seal_refuses_what_is_no_kind(void **state) {
+        ShmbGeometry geometry;
+
+        memcpy(&geometry, &ring, sizeof(geometry));
+        geometry.kind = SHMB_KIND_NONE;
+        check_refused(geometry, -EINVAL);
+        geometry.kind = _SHMB_KIND_N;
+        check_refused(geometry, -EINVAL);
+}
+
+static void test_geometry_has_a_group_where_consumers_compete(void **state) {
+        ShmbGeometry geometry;
+
+        memcpy(&geometry, &ring, sizeof(geometry));
+        geometry.n_seats = 2;
+        assert_int_equal(shmb_geometry_seal(&geometry), 0);
+        assert_int_equal(shmb_geometry_object_count(&geometry, SHMB_OBJECT_GROUP), 1);
+        assert_int_equal(shmb_geometry_party_count(&geometry), geometry.n_lanes + 2 + 1);
+        assert_int_equal(shmb_geometry_object_size(&geometry, SHMB_OBJECT_GROUP),
+                         0x1000 + (geometry.n_lanes * 128 * 8 + 4095) / 4096 * 4096);
+        geometry.kind = SHMB_KIND_BROADCAST;
+        assert_int_equal(shmb_geometry_object_count(&geometry, SHMB_OBJECT_GROUP), 0);
+        geometry.kind = SHMB_KIND_RING;
+        geometry.n_seats = 1;
+        assert_int_equal(shmb_geometry_object_count(&geometry, SHMB_OBJECT_GROUP), 0);
+        assert_int_equal(shmb_geometry_object_size(&geometry, SHMB_OBJECT_GROUP), 0);
 }
 
 static void test_geometry_object_size_is_whole_pages_and_fits_the_layout(void **state) {
         ShmbGeometry geometry;
 
         memcpy(&geometry, &ring, sizeof(geometry));
+        geometry.n_seats = 1;
         assert_int_equal(shmb_geometry_seal(&geometry), 0);
         assert_int_equal(shmb_geometry_object_size(&geometry, SHMB_OBJECT_CONTROL), 0x2000);
         assert_int_equal(shmb_geometry_object_size(&geometry, SHMB_OBJECT_LANE),
@@ -129,10 +175,10 @@ static void test_geometry_object_size_is_whole_pages_and_fits_the_layout(void **
         assert_int_equal(shmb_geometry_object_size(&geometry, SHMB_OBJECT_GROUP), 0);
         assert_int_equal(shmb_geometry_object_size(&geometry, SHMB_OBJECT_NONE), 0);
 
-        /* 64 + 64 parties and 64 places: more than one page each */
+        /* 64 + 64 + 1 parties and 64 places: more than one page each */
         geometry.n_lanes = SHMB_LANES_MAX;
         geometry.n_seats = SHMB_SEATS_MAX;
-        assert_int_equal(shmb_geometry_object_size(&geometry, SHMB_OBJECT_CONTROL), 0x3000);
+        assert_int_equal(shmb_geometry_object_size(&geometry, SHMB_OBJECT_CONTROL), 0x4000);
         assert_int_equal(shmb_geometry_object_size(&geometry, SHMB_OBJECT_SEAT), 0x5000);
 }
 
@@ -234,7 +280,9 @@ int main(void) {
                 cmocka_unit_test(test_geometry_seal_rounds_the_stride_up),
                 cmocka_unit_test(test_geometry_seal_refuses_out_of_bounds_and_changes_nothing),
                 cmocka_unit_test(test_geometry_seal_refuses_objects_that_are_too_long),
-                cmocka_unit_test(test_geometry_seal_knows_each_kind),
+                cmocka_unit_test(test_geometry_seal_bounds_what_only_one_kind_has),
+                cmocka_unit_test(test_geometry_seal_refuses_what_is_no_kind),
+                cmocka_unit_test(test_geometry_has_a_group_where_consumers_compete),
                 cmocka_unit_test(test_geometry_object_size_is_whole_pages_and_fits_the_layout),
                 cmocka_unit_test(test_geometry_object_size_of_raw_is_its_data),
                 cmocka_unit_test(test_header_init_writes_every_byte),

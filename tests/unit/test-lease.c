@@ -317,14 +317,14 @@ static void test_lease_restore_accepts_only_what_could_have_been_granted(void **
 }
 
 static void test_lease_gives_each_role_its_objects_and_one_of_them_writable(void **state) {
-        /* control, lane 0, lane 1, seat 0, seat 1: '-' not given, 'r', 'w' */
+        /* control, lane 0, lane 1, seat 0, seat 1, group: '-' not given, 'r', 'w' */
         static const struct {
                 ShmbRole role;
                 const char *given;
         } cases[] = {
-                { SHMB_ROLE_PRODUCE, "rw-rr" },
-                { SHMB_ROLE_CONSUME, "rrrw-" },
-                { SHMB_ROLE_OBSERVE, "rrrrr" },
+                { SHMB_ROLE_PRODUCE, "rw-rrr" },
+                { SHMB_ROLE_CONSUME, "rrrwrw" },
+                { SHMB_ROLE_OBSERVE, "rrrrrr" },
         };
         Fixture *fixture = *state;
         LeaseEffects effects;
@@ -334,7 +334,7 @@ static void test_lease_gives_each_role_its_objects_and_one_of_them_writable(void
 
         for (i = 0; i < 3; i++) {
                 lease = grant(fixture, fixture->ring, 0, cases[i].role, &effects);
-                for (j = 0; j < 5; j++) {
+                for (j = 0; j < 6; j++) {
                         object = &fixture->ring->objects[j];
                         assert_int_equal(lease_object_is_granted(lease, object),
                                          cases[i].given[j] != '-');

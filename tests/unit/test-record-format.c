@@ -31,7 +31,9 @@ static const RecordEntry ENTRIES[N_ENTRIES] = {
                 .posix_name = "",
                 .backing = SHMB_BACKING_POSIX,
                 .geometry = { .kind = SHMB_KIND_RING, .n_lanes = 2, .n_seats = 1, .item_size = 60,
-                              .item_align = 8, .stride = 64, .capacity = 4096 },
+                              .item_align = 8, .stride = 64, .capacity = 4096,
+                              .segment = 0x0807060504030201, .max_message = 0x04030201,
+                              .delivery = SHMB_DELIVERY_RELIABLE },
                 .uid = 1234,
         } },
         { .type = RECORD_OBJECT, .object = {

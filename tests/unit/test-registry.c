@@ -106,19 +106,19 @@ static void test_registry_add_refuses_a_name_twice_and_keeps_the_first(void **st
         decl_free(decl);
 }
 
-static void test_region_begin_lays_out_control_then_lanes_then_seats(void **state) {
+static void test_region_begin_lays_out_control_lanes_seats_and_the_group(void **state) {
         Fixture *fixture = *state;
         Region *region = add(&fixture->registry, declare("r", SHMB_KIND_RING, 2, 3));
         static const ShmbObjectKind kinds[] = {
                 SHMB_OBJECT_CONTROL, SHMB_OBJECT_LANE, SHMB_OBJECT_LANE,
-                SHMB_OBJECT_SEAT, SHMB_OBJECT_SEAT, SHMB_OBJECT_SEAT,
+                SHMB_OBJECT_SEAT, SHMB_OBJECT_SEAT, SHMB_OBJECT_SEAT, SHMB_OBJECT_GROUP,
         };
         size_t i;
 
         assert_int_equal(region_begin(region, 0x1234, 0), 0);
         assert_int_equal(region->state, SHMB_REGION_DECLARED);
-        assert_int_equal(region->n_objects, 6);
-        for (i = 0; i < 6; i++) {
+        assert_int_equal(region->n_objects, 7);
+        for (i = 0; i < 7; i++) {
                 assert_int_equal(region->objects[i].kind, kinds[i]);
                 assert_true(region->objects[i].size_bytes > 0);
                 assert_int_equal(region->objects[i].epoch, 1);
@@ -132,6 +132,8 @@ static void test_region_begin_lays_out_control_then_lanes_then_seats(void **stat
         assert_ptr_equal(region_party_object(region,
                                              region_party(region, SHMB_ROLE_CONSUME, 0)),
                          &region->objects[3]);
+        assert_ptr_equal(region_party_object(region, region_party(region, SHMB_ROLE_NONE, 0)),
+                         &region->objects[6]);
         assert_true(fixture->registry.size_bytes == region_size_bytes(region));
 }
 
@@ -288,7 +290,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_registry_finds_names_whatever_order_they_came_in),
                 TEST(test_registry_add_refuses_a_name_twice_and_keeps_the_first),
-                TEST(test_region_begin_lays_out_control_then_lanes_then_seats),
+                TEST(test_region_begin_lays_out_control_lanes_seats_and_the_group),
                 TEST(test_region_of_raw_kind_has_data_and_no_parties),
                 TEST(test_region_generations_grow_and_are_not_reused),
                 TEST(test_region_on_demand_lingers_only_while_live_and_unused),

@@ -473,14 +473,6 @@ static void test_producer_wakes_a_consumer_that_sleeps(void **state) {
         assert_false(shmb_waker_look(&producer.waker, 0));
 }
 
-static void test_producer_counts_what_it_dropped(void **state) {
-        ring_region_produce(&region, 0, &producer);
-        shmb_ring_producer_dropped(&producer, 3);
-        shmb_ring_producer_dropped(&producer, 4);
-        assert_int_equal(ring_region_lane(&region, 0)->counters.n_dropped, 7);
-        assert_int_equal(tail(), 0);
-}
-
 #define TEST(_name) cmocka_unit_test_setup_teardown(_name, setup, teardown)
 #define TEST_TWO_SEATS(_name) cmocka_unit_test_setup_teardown(_name, setup_two_seats, teardown)
 
@@ -513,7 +505,6 @@ int main(void) {
                 TEST(test_producer_indices_wrap),
                 TEST_TWO_SEATS(test_producer_waits_on_the_bell_of_each_seat),
                 TEST(test_producer_wakes_a_consumer_that_sleeps),
-                TEST(test_producer_counts_what_it_dropped),
         };
 
         return cmocka_run_group_tests_name("ring-producer", tests, NULL, NULL);

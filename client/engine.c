@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Engines: which one is whose
+ */
+
+#include <stddef.h>
+
+#include "client/engine.h"
+#include "client/region.h"
+
+static const ShmbEngine *pick(const struct shmb_region *r, const ShmbEngine *producer,
+                              const ShmbEngine *consumer) {
+        return r->role == SHMB_PRODUCE ? producer : consumer;
+}
+
+const ShmbEngine *shmb__engine_of(const struct shmb_region *r) {
+        switch (r->geometry.kind) {
+        case SHMB_KIND_RING:
+                if (!shmb_geometry_competes(&r->geometry))
+                        return pick(r, &shmb__engine_ring_producer, &shmb__engine_ring_consumer);
+                return NULL;
+        case SHMB_KIND_STREAM:
+        case SHMB_KIND_BROADCAST:
+        case SHMB_KIND_LATEST:
+        case SHMB_KIND_QUEUE:
+        case SHMB_KIND_NONE:
+        case SHMB_KIND_RAW:
+        case _SHMB_KIND_N:
+                break;
+        }
+        return NULL;
+}
