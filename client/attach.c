@@ -505,6 +505,7 @@ static void detach_ours(struct shmb_region *r) {
         /* Before the broker hears of it: whoever gets our lane or seat next wants it proven that
          * nobody else writes there. */
         unmap_all(r, false);
+        shmb__poll_free(r);
         request.detach.lease = r->lease;
         /* relaxed: we hold the lock, under which another thread would have stored it */
         if (shmb_load_relaxed(&r->end) != ESHUTDOWN)
@@ -533,6 +534,7 @@ struct shmb_region *shmb_detach(struct shmb_region *r) {
                 detach_ours(r);
         else
                 unmap_all(r, true);
+        shmb__poll_free(r);
         free(r);
         shmb__unref(c);
         return NULL;

@@ -28,8 +28,12 @@ static void producer_wake(struct shmb_region *r) {
         bool wake = false;
         uint32_t i;
 
-        for (i = 0; i < r->n_seats; i++)
-                wake |= shmb_waker_look(&r->producer.waker, i);
+        for (i = 0; i < r->n_seats; i++) {
+                if (!shmb_waker_look(&r->producer.waker, i))
+                        continue;
+                wake = true;
+                shmb__poke(r, r->producer.waker.peers[i], SHMB_OBJECT_SEAT, i);
+        }
         if (wake)
                 shmb__ring(&r->producer.waker.own->bell, INT32_MAX);
 }
@@ -90,8 +94,12 @@ static uint32_t consumer_words(const struct shmb_region *r, ShmbSleepWord *ret_w
 }
 
 static void consumer_wake(struct shmb_region *r) {
-        if (shmb_waker_look(&r->consumer.waker, shmb_ring_consumer_lane(&r->consumer)))
-                shmb__ring(&r->consumer.waker.own->bell, INT32_MAX);
+        uint32_t lane = shmb_ring_consumer_lane(&r->consumer);
+
+        if (!shmb_waker_look(&r->consumer.waker, lane))
+                return;
+        shmb__ring(&r->consumer.waker.own->bell, INT32_MAX);
+        shmb__poke(r, r->consumer.waker.peers[lane], SHMB_OBJECT_LANE, lane);
 }
 
 static int consumer_switch_peer(struct shmb_region *r, ShmbObjectKind kind, uint32_t index,

@@ -228,7 +228,7 @@ int shmb__hear(struct shmb_region *r) {
         if (r->engine && r->engine->hear)
                 r->engine->hear(r);
         trusted = trust_holders(r);
-        if (replace_objects(r, &peers) && trusted)
+        if (replace_objects(r, &peers) && shmb__poll_hear(r) && trusted)
                 r->news_heard = news;
         return 0;
 }
@@ -316,5 +316,6 @@ int shmb__enter_slow(struct shmb_region *r, uint32_t role) {
                 return -(int)shmb_load_relaxed(&r->end);
         if (now == SHMB__GATE_LOOK || r->role != role)
                 return refuse(r);
+        shmb__poll_disarm(r);
         return shmb__hear(r);
 }

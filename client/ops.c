@@ -357,10 +357,6 @@ ssize_t shmb_recv(struct shmb_region *r, void *data, size_t n_bytes_max, int64_t
         return r ? -EOPNOTSUPP : -EINVAL;
 }
 
-int shmb_poll_fd(struct shmb_region *r) {
-        return r ? -EOPNOTSUPP : -EINVAL;
-}
-
 uint64_t shmb_missed(struct shmb_region *r) {
         return 0;
 }

@@ -15,6 +15,7 @@
 
 #include "client/engine.h"
 #include "client/object.h"
+#include "client/poll.h"
 #include "client/process.h"
 #include "client/shmb.h"
 #include <shmbroker.h>
@@ -67,6 +68,7 @@ struct shmb_region {
         /* how it waits, and counts */
         ShmbCounters *counters; /* in our own lane or seat */
         ShmbSleeper sleeper;
+        ShmbPoll *poll; /* NULL until somebody polls */
         int64_t spin_ns; /* 0: never */
         bool registered; /* process.registered */
 

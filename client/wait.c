@@ -160,6 +160,15 @@ static void wait_on(const ShmbSleepWord *words, uint32_t n, int64_t deadline) {
                 wait_on_one(words, n, until - now);
 }
 
+void shmb__wait_barrier(struct shmb_region *r) {
+        if (r->registered)
+                shmb__process_membarrier();
+        else
+                /* seq_cst: S3 for who may not call membarrier; our wakers fence, as our flag says
+                 * (Dekker: sleep.seq against tail, memory/sleep.h) */
+                shmb_fence_full();
+}
+
 /* Return: what the look after S3 found; -EAGAIN after having slept. */
 static int doze(struct shmb_region *r, int64_t deadline) {
         _Atomic uint64_t *n_waits = &r->counters->n_waits;
@@ -171,12 +180,7 @@ static int doze(struct shmb_region *r, int64_t deadline) {
         words[n++] = (ShmbSleepWord){ r->news, r->news_seen };
 
         shmb_sleep_enter(&r->sleeper);
-        if (r->registered)
-                shmb__process_membarrier();
-        else
-                /* seq_cst: S3 for who may not call membarrier; our wakers fence, as our flag says
-                 * (Dekker: sleep.seq against tail, memory/sleep.h) */
-                shmb_fence_full();
+        shmb__wait_barrier(r);
         /* relaxed: S4; ordered behind the odd seq by S3, and the kernel compares news again */
         result = look(r, SHMB_RING_EXACT);
         if (result == -EAGAIN && shmb_load_relaxed(r->news) == r->news_seen) {
@@ -188,15 +192,9 @@ static int doze(struct shmb_region *r, int64_t deadline) {
         return result;
 }
 
-int shmb__wait(struct shmb_region *r, int64_t timeout_ns) {
-        int64_t deadline;
+static int wait_until(struct shmb_region *r, int64_t deadline) {
         int result;
 
-        result = shmb__judge(r);
-        if (result != -EAGAIN || timeout_ns == 0)
-                return result;
-
-        deadline = shmb__deadline(timeout_ns);
         for (;;) {
                 result = spin(r, deadline);
                 if (result == -EAGAIN)
@@ -208,4 +206,17 @@ int shmb__wait(struct shmb_region *r, int64_t timeout_ns) {
                 if (deadline != SHMB__NEVER && shmb__now() >= deadline)
                         return -ETIMEDOUT;
         }
+}
+
+int shmb__wait(struct shmb_region *r, int64_t timeout_ns) {
+        int result = shmb__judge(r);
+
+        if (result == -EAGAIN && timeout_ns != 0)
+                result = wait_until(r, shmb__deadline(timeout_ns));
+        if (!shmb_unlikely(r->poll))
+                return result;
+        if (result == -EAGAIN || result == -ETIMEDOUT)
+                return shmb__poll_arm(r, result);
+        shmb__poll_found(r);
+        return result;
 }

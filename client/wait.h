@@ -21,6 +21,9 @@
  */
 int shmb__wait(struct shmb_region *r, int64_t timeout_ns);
 
+/* S3 of memory/sleep.h: membarrier(2), or a fence where our wakers fence. */
+void shmb__wait_barrier(struct shmb_region *r);
+
 /* What shmb__wait() would say now, -EAGAIN if it would wait. */
 int shmb__judge(struct shmb_region *r);
 

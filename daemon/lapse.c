@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/bells.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
@@ -73,6 +74,8 @@ static void lapse_end(Server *server, Lease *lease, LeaseEnd how) {
         lease_end(&server->registry, lease, how, clock_boottime_ns(), &effects);
         if (server->silent)
                 return;
+        if (effects.party)
+                bells_take(server, effects.region, effects.party);
         /* Proven at once is the rule: peers hear one word then, not two. */
         if (!effects.prove || !lapse_party(server, effects.region, effects.party))
                 objects_publish(effects.region, effects.party);

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/bells.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/objects-internal.h"
@@ -207,14 +208,17 @@ static void objects_discard_drafts(Region *region) {
         region->body->drafts = NULL;
 }
 
-static RegionBody *objects_body_free(RegionBody *body) {
+static void objects_free_body(Region *region) {
+        RegionBody *body = region->body;
+
         if (!body)
-                return NULL;
+                return;
+        bells_close(body, region->n_parties);
         control_deinit(&body->control);
         quota_charge_deinit(&body->charge);
         objects_close_graves(body);
         free(body);
-        return NULL;
+        region->body = NULL;
 }
 
 /* A region with a body and an object table, and no objects yet. */
@@ -383,7 +387,8 @@ void objects_remove(Server *server, Region *region, const char *reason) {
 
         objects_unpublished(server, region);
         objects_unlink(server, region);
-        region->body = objects_body_free(region->body);
+        bells_take_all(server, region);
+        objects_free_body(region);
         region_retire(region);
         if (!reason)
                 return;
@@ -407,7 +412,7 @@ void objects_forget(Region *region) {
         for (i = 0; i < region->n_objects; i++)
                 if (region->objects[i].fd >= 0)
                         close(region->objects[i].fd);
-        region->body = objects_body_free(region->body);
+        objects_free_body(region);
         region_retire(region);
 }
 
@@ -477,6 +482,11 @@ int objects_map_control(Server *server, Region *region, ObjectsFault *fault) {
         return 0;
 }
 
+static void objects_announce(Region *region) {
+        control_announce(&region->body->control);
+        bells_ring(region);
+}
+
 static void objects_set_party(Region *region, const RegionParty *party) {
         const RegionObject *object = region_party_object(region, party);
         ControlParty entry = {
@@ -485,6 +495,7 @@ static void objects_set_party(Region *region, const RegionParty *party) {
                 .lease = party->lease ? party->lease->id : 0,
                 .n_deaths = party->n_deaths,
                 .n_detaches = party->n_detaches,
+                .polls = bells_has(region, party),
         };
 
         control_set_party(&region->body->control, party - region->parties, &entry);
@@ -494,7 +505,7 @@ void objects_publish(Region *region, const RegionParty *party) {
         if (!party || !region->body || !region->body->control.memory)
                 return;
         objects_set_party(region, party);
-        control_announce(&region->body->control);
+        objects_announce(region);
 }
 
 void objects_publish_all(Region *region) {
@@ -511,5 +522,5 @@ void objects_publish_state(Region *region) {
         if (!region->body || !region->body->control.memory)
                 return;
         control_set_state(&region->body->control, region->state, region->generation);
-        control_announce(&region->body->control);
+        objects_announce(region);
 }

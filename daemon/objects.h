@@ -45,6 +45,7 @@ struct RegionBody {
         bool adopted;    /* a predecessor made them */
         ObjectsGrave *graves;
         size_t n_graves;
+        int *bells;     /* by party: its FIFO or -1; NULL where nobody polls (daemon/bells.h) */
         BackingDraft *drafts; /* by object, between objects_prepare() and objects_commit() */
         QuotaCharge charge;
 };

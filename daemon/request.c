@@ -110,6 +110,9 @@ void request_handle(Conn *conn, const WireMessage *message) {
                 if (request_is_admin(conn, message))
                         request_gc(conn, message);
                 return;
+        case WIRE_POLL:
+                request_poll(conn, message);
+                return;
         case WIRE_NONE:
         case WIRE_OK:
         case WIRE_ERROR:

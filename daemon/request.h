@@ -27,6 +27,9 @@ void request_resume(Conn *conn, const WireMessage *message);
 /** request_lease() - the lease of this connection with this number, or NULL after a refusal */
 Lease *request_lease(Conn *conn, uint64_t id, uint64_t lease);
 
+/* request-poll.c */
+void request_poll(Conn *conn, const WireMessage *message);
+
 /* request-show.c */
 void request_list(Conn *conn, const WireMessage *message);
 void request_who(Conn *conn, const WireMessage *message);

@@ -25,6 +25,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "daemon/bells.h"
 #include "daemon/conn.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
@@ -362,6 +363,7 @@ static int server_start(Server *server, DeclSet *decls) {
                 return r;
         server_reserve_fds(server);
         r = takeover(server, decls);
+        bells_sweep(server);
         if (r == 0)
                 r = reload_start(server, decls);
         if (r == 0)
@@ -471,6 +473,8 @@ Server *server_free(Server *server) {
                 (void)notify_stopping("ending %zu leases", server->registry.n_leases);
         server_close_listeners(server);
         server_end_regions(server);
+        if (!server->handing_over)
+                bells_sweep(server);
         registry_deinit(&server->registry);
         quota_deinit(&server->quota);
         deadline_queue_deinit(&server->deadlines);

@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "daemon/bells.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
@@ -287,6 +288,23 @@ static void takeover_lease(Server *server, const RecordLease *record, TakeoverCo
         counts->n_leases++;
 }
 
+/* Where it cannot be had again its holder is not woken any more: what he does then finds out. */
+static void takeover_restore_bell(Server *server, Region *region, const RegionParty *party,
+                                  const ShmbParty *entry) {
+        uint32_t polls;
+        int r;
+
+        /* A private copy, as below. */
+        memcpy(&polls, &entry->polls, sizeof(polls));
+        if (!party->lease || !polls)
+                return;
+        r = bells_restore(server, region, party);
+        if (r < 0)
+                log_plain(LOG_WARNING, "The FIFO of lease %llu on region \"%s\" is gone: %s.",
+                          (unsigned long long)party->lease->id, region->decl->name,
+                          strerror(-r));
+}
+
 /* What the last broker told peers goes on; who held a lane or seat and has no lease now is dead. */
 static void takeover_read_parties(Server *server, Region *region) {
         RegionParty *party;
@@ -313,6 +331,7 @@ static void takeover_read_parties(Server *server, Region *region) {
                 memcpy(&party->n_detaches, &entry.n_detaches, sizeof(party->n_detaches));
                 memcpy(&occupancy, &entry.occupancy, sizeof(occupancy));
                 party->n_deaths += !party->lease && occupancy == SHMB_PARTY_HELD;
+                takeover_restore_bell(server, region, party, &entry);
         }
         close(fd);
 }

@@ -77,8 +77,8 @@ typedef struct ShmbParty {
         /* lane of a queue: items [freed, backed) have memory behind them */
         _Atomic uint64_t freed;
         _Atomic uint64_t backed;
-        /* changes when the party was given a descriptor to poll; 0 is none (client/bell.h) */
-        _Atomic uint32_t n_bells;
+        /* 1: its holder polls a FIFO, to which who wakes it writes (client/poll.h) */
+        _Atomic uint32_t polls;
         uint8_t reserved[20];
 } ShmbParty;
 
@@ -220,7 +220,7 @@ static_assert(sizeof(ShmbParty) == 64, "layout");
 static_assert(offsetof(ShmbParty, lease) == 8, "layout");
 static_assert(offsetof(ShmbParty, n_deaths) == 16, "layout");
 static_assert(offsetof(ShmbParty, freed) == 24, "layout");
-static_assert(offsetof(ShmbParty, n_bells) == 40, "layout");
+static_assert(offsetof(ShmbParty, polls) == 40, "layout");
 static_assert(offsetof(ShmbControl, news) == 0x100, "layout");
 static_assert(offsetof(ShmbControl, state) == 0x104, "layout");
 static_assert(offsetof(ShmbControl, parties) == 0x1000, "layout");

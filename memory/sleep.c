@@ -22,6 +22,14 @@ void shmb_sleeper_init(ShmbSleeper *sleeper, ShmbSleep *own, bool fence) {
         shmb_store_release(&own->seq, sleeper->seq);
 }
 
+void shmb_sleeper_poll(ShmbSleeper *sleeper) {
+        _Atomic uint32_t *flags = &sleeper->own->flags;
+
+        /* release: stands before any seq that makes a waker look at it; relaxed load: only we
+         * write it */
+        shmb_store_release(flags, shmb_load_relaxed(flags) | SHMB_SLEEP_POLL);
+}
+
 void shmb_sleep_enter(ShmbSleeper *sleeper) {
         sleeper->seq += 1 + (sleeper->seq & 1);
         /* release: S1 stays above; S3, the caller's barrier, orders it before S4 */

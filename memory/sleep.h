@@ -77,6 +77,12 @@ typedef struct ShmbWaker {
  */
 void shmb_sleeper_init(ShmbSleeper *sleeper, ShmbSleep *own, bool fence);
 
+/*
+ * shmb_sleeper_poll() - we poll a descriptor: who wakes us writes to it as well (client/poll.h).
+ * From now on; there is no way back.
+ */
+void shmb_sleeper_poll(ShmbSleeper *sleeper);
+
 /**
  * shmb_sleep_enter() - S2: say that we are about to sleep
  *

@@ -34,6 +34,7 @@ typedef enum WireType {
         WIRE_STATUS, /* -> WIRE_STATUS_INFO */
         WIRE_RELOAD, /* -> WIRE_REPORT; admin */
         WIRE_GC,     /* -> WIRE_REPORT; admin */
+        WIRE_POLL,   /* -> WIRE_OK + fds: ends of a FIFO that is polled */
         /* replies */
         WIRE_OK = 64,
         WIRE_ERROR,
@@ -81,8 +82,7 @@ typedef struct WireObject {
 typedef struct WireGeometry {
         uint32_t kind, backing, overflow, n_lanes, n_seats;
         uint32_t item_size, item_align, stride; /* bytes */
-        uint64_t capacity;             /* slots a lane; stream: bytes */
-        uint64_t region_size, segment; /* raw, queue: bytes */
+        uint64_t capacity, region_size, segment; /* as in ShmbGeometry */
         uint32_t max_message, delivery; /* stream: bytes; broadcast: ShmbDelivery */
 } WireGeometry;
 
@@ -90,8 +90,7 @@ typedef struct WireAttached {
         uint64_t lease;
         uint64_t generation;
         uint64_t tag;    /* of the objects' names; equals the headers' */
-        uint32_t role;
-        uint32_t index;  /* own lane or seat */
+        uint32_t role, index; /* own lane or seat */
         WireGeometry geometry;
         const char *type; /* item.type, "" if none */
         uint32_t n_objects;
@@ -110,6 +109,7 @@ typedef struct WireDetach {
         uint64_t lease;
 } WireDetach;
 
+/* Of WIRE_POLL as well, where SHMB_OBJECT_NONE is our own lane or seat, and gets both ends. */
 typedef struct WireFetch {
         uint64_t lease;
         uint32_t kind, index;

@@ -256,6 +256,7 @@ static const WireTable bodies[] = {
         [WIRE_WHO] = TABLE(who_fields, sizeof(WireWho)),
         [WIRE_RELOAD] = TABLE(reload_fields, sizeof(WireReload)),
         [WIRE_GC] = TABLE(gc_fields, sizeof(WireGc)),
+        [WIRE_POLL] = TABLE(fetch_fields, sizeof(WireFetch)),
         [WIRE_ERROR] = TABLE(error_fields, sizeof(WireError)),
         [WIRE_WELCOME] = TABLE(welcome_fields, sizeof(WireWelcome)),
         [WIRE_ATTACHED] = TABLE(attached_fields, sizeof(WireAttached)),

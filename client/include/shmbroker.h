@@ -215,7 +215,10 @@ int shmb_release_n(struct shmb_region *r, uint32_t n);
 int shmb_send(struct shmb_region *r, const void *data, size_t n_bytes, int64_t timeout_ns);
 ssize_t shmb_recv(struct shmb_region *r, void *data, size_t n_bytes_max, int64_t timeout_ns);
 
-/* A descriptor that is readable while there is something to do. This version: -EOPNOTSUPP. */
+/*
+ * A descriptor for event loops: readable until an operation was -EAGAIN or -ETIMEDOUT, and again
+ * when one would not be. Poll it, do not read it; shmb_detach() closes it.
+ */
 int shmb_poll_fd(struct shmb_region *r);
 /* lossy: items lapped since the last call. */
 uint64_t shmb_missed(struct shmb_region *r);

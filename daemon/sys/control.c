@@ -63,6 +63,8 @@ void control_set_party(Control *control, uint32_t index, const ControlParty *par
         assert(index < control->n_parties);
         /* release: who acquires a count and finds it changed sees the lease that it is about */
         shmb_store_release(&words->lease, party->lease);
+        /* release: who sees that there is a FIFO sees whose it is */
+        shmb_store_release(&words->polls, (uint32_t)party->polls);
         shmb_store_release(&words->n_deaths, party->n_deaths);
         shmb_store_release(&words->n_detaches, party->n_detaches);
         /* release: a peer that acquires a new epoch fetches the object, and must not find its

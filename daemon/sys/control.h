@@ -11,6 +11,7 @@
  * First the words, then control_announce(): who sleeps on `news` and finds it changed sees them.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,7 @@ struct ControlParty {
         ShmbOccupancy occupancy;
         uint64_t lease;
         uint32_t n_deaths, n_detaches;
+        bool polls;
 };
 
 /**
