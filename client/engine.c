@@ -20,10 +20,13 @@ const ShmbEngine *shmb__engine_of(const struct shmb_region *r) {
                 if (!shmb_geometry_competes(&r->geometry))
                         return pick(r, &shmb__engine_ring_producer, &shmb__engine_ring_consumer);
                 return NULL;
+        case SHMB_KIND_QUEUE:
+                if (!shmb_geometry_competes(&r->geometry))
+                        return pick(r, &shmb__engine_queue_producer, &shmb__engine_queue_consumer);
+                return NULL;
         case SHMB_KIND_STREAM:
         case SHMB_KIND_BROADCAST:
         case SHMB_KIND_LATEST:
-        case SHMB_KIND_QUEUE:
         case SHMB_KIND_NONE:
         case SHMB_KIND_RAW:
         case _SHMB_KIND_N:

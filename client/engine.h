@@ -76,3 +76,4 @@ typedef struct ShmbEngine {
 const ShmbEngine *shmb__engine_of(const struct shmb_region *r);
 
 extern const ShmbEngine shmb__engine_ring_producer, shmb__engine_ring_consumer;
+extern const ShmbEngine shmb__engine_queue_producer, shmb__engine_queue_consumer;

@@ -29,6 +29,14 @@ enum {
         SHMB__SPIN_MAX_NS = 50000,
 };
 
+/* What a queue needs besides: client/engine-queue.c. */
+typedef struct ShmbQueueEnd {
+        uint64_t segment;             /* items */
+        uint64_t asked;               /* producer: of which `backed` more was asked for */
+        uint64_t told[SHMB_LANES_MAX]; /* consumer: released, as the broker knows it */
+        int64_t tell_at, tell_delay;  /* not to speak to a broker that is away all the time */
+} ShmbQueueEnd;
+
 struct shmb_region {
         /* the fast path, one line */
         _Atomic uint32_t gate; /* ShmbGate */
@@ -64,6 +72,8 @@ struct shmb_region {
         uint64_t holders[SHMB_LANES_MAX]; /* consumer: the lease on each lane that was last */
         int64_t fetch_at, fetch_delay; /* not to ask a broker that is away all the time */
         uint32_t fetch_next; /* with which peer the next attempt begins */
+
+        ShmbQueueEnd queue;
 
         /* how it waits, and counts */
         ShmbCounters *counters; /* in our own lane or seat */

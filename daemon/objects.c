@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "daemon/bells.h"
+#include "daemon/core/segments.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/objects-internal.h"
@@ -108,10 +109,13 @@ static size_t objects_fill_control(Region *region, ObjectsFirst *first) {
         /* A private draft of bytes: plain copies are enough. */
         memcpy(&first->control.state, &live, sizeof(live));
         memcpy(&first->control.generation, &region->generation, sizeof(region->generation));
-        for (i = 0; i < region->n_parties; i++)
+        for (i = 0; i < region->n_parties; i++) {
                 memcpy(&first->control.parties[i].epoch,
                        &region_party_object(region, &region->parties[i])->epoch,
                        sizeof(first->control.parties[i].epoch));
+                memcpy(&first->control.parties[i].backed, &region->parties[i].segments.backed,
+                       sizeof(first->control.parties[i].backed));
+        }
         return sizeof(first->control) + i * sizeof(first->control.parties[0]);
 }
 
@@ -140,6 +144,17 @@ static size_t objects_fill_first(Region *region, const RegionObject *object,
         return 0;
 }
 
+/* Of the lane of a queue only its first segment is there at first. */
+static uint64_t objects_reserve_bytes(const Region *region, const RegionObject *object) {
+        const ShmbGeometry *geometry = &region->decl->geometry;
+        uint64_t offset, n;
+
+        if (geometry->kind != SHMB_KIND_QUEUE || object->kind != SHMB_OBJECT_LANE)
+                return 0;
+        segments_bytes(geometry, 0, true, &offset, &n);
+        return offset + n;
+}
+
 int objects_draft(Server *server, Region *region, RegionObject *object,
                   BackingDraft *ret_draft, ObjectsFault *fault) {
         char name[SHMB_KERNEL_NAME_MAX + 1];
@@ -154,6 +169,7 @@ int objects_draft(Server *server, Region *region, RegionObject *object,
                 .backing = region->decl->backing,
                 .name = name,
                 .size_bytes = object->size_bytes,
+                .reserve_bytes = objects_reserve_bytes(region, object),
                 .header = &first,
                 .n_header = objects_fill_first(region, object, &first),
                 .room_is_known = object->size_bytes <= OBJECTS_SMALL_BYTES,
@@ -496,6 +512,8 @@ static void objects_set_party(Region *region, const RegionParty *party) {
                 .n_deaths = party->n_deaths,
                 .n_detaches = party->n_detaches,
                 .polls = bells_has(region, party),
+                .freed = party->segments.freed,
+                .backed = party->segments.backed,
         };
 
         control_set_party(&region->body->control, party - region->parties, &entry);

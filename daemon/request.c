@@ -64,8 +64,8 @@ static bool request_is_admin(Conn *conn, const WireMessage *message) {
 
 void request_handle(Conn *conn, const WireMessage *message) {
         /* Id 0: no answer is wanted. Only for what needs none. */
-        if (message->id == 0 && (message->type != WIRE_MAPPED ||
-                                 message->mapped.status == EBADMSG)) {
+        if (message->id == 0 && message->type != WIRE_SEGMENT &&
+            (message->type != WIRE_MAPPED || message->mapped.status == EBADMSG)) {
                 request_out_of_order(conn, message, "a request needs an id other than 0");
                 return;
         }
@@ -112,6 +112,9 @@ void request_handle(Conn *conn, const WireMessage *message) {
                 return;
         case WIRE_POLL:
                 request_poll(conn, message);
+                return;
+        case WIRE_SEGMENT:
+                request_segment(conn, message);
                 return;
         case WIRE_NONE:
         case WIRE_OK:

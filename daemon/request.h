@@ -30,6 +30,9 @@ Lease *request_lease(Conn *conn, uint64_t id, uint64_t lease);
 /* request-poll.c */
 void request_poll(Conn *conn, const WireMessage *message);
 
+/* request-segment.c */
+void request_segment(Conn *conn, const WireMessage *message);
+
 /* request-show.c */
 void request_list(Conn *conn, const WireMessage *message);
 void request_who(Conn *conn, const WireMessage *message);

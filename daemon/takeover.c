@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "daemon/bells.h"
+#include "daemon/core/segments.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
@@ -305,6 +306,17 @@ static void takeover_restore_bell(Server *server, Region *region, const RegionPa
                           strerror(-r));
 }
 
+static void takeover_restore_segments(const Region *region, RegionParty *party,
+                                      const ShmbParty *entry) {
+        uint64_t freed, backed;
+
+        /* A private copy, as below. */
+        memcpy(&freed, &entry->freed, sizeof(freed));
+        memcpy(&backed, &entry->backed, sizeof(backed));
+        if (party->role == SHMB_ROLE_PRODUCE)
+                segments_restore(&party->segments, &region->decl->geometry, freed, backed);
+}
+
 /* What the last broker told peers goes on; who held a lane or seat and has no lease now is dead. */
 static void takeover_read_parties(Server *server, Region *region) {
         RegionParty *party;
@@ -332,6 +344,7 @@ static void takeover_read_parties(Server *server, Region *region) {
                 memcpy(&occupancy, &entry.occupancy, sizeof(occupancy));
                 party->n_deaths += !party->lease && occupancy == SHMB_PARTY_HELD;
                 takeover_restore_bell(server, region, party, &entry);
+                takeover_restore_segments(region, party, &entry);
         }
         close(fd);
 }

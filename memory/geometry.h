@@ -36,6 +36,15 @@ static inline bool shmb_geometry_competes(const ShmbGeometry *geometry) {
                geometry->n_seats > 1;
 }
 
+/* Of a queue: items whose memory is reserved and given back at a time, a power of two. */
+static inline uint64_t shmb_geometry_segment_items(const ShmbGeometry *geometry) {
+        uint64_t n = 1;
+
+        while (2 * n * geometry->stride <= geometry->segment && n < geometry->capacity)
+                n *= 2;
+        return n;
+}
+
 /* How many objects of @kind a region of this sealed geometry has. */
 uint32_t shmb_geometry_object_count(const ShmbGeometry *geometry, ShmbObjectKind kind);
 

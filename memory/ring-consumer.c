@@ -76,19 +76,25 @@ static void consumer_cure(ShmbRingConsumer *consumer, const ShmbRingCursor *curs
 
 /* Believes the lane's tail, or finds out that it cannot. */
 static int consumer_read_tail(const ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
-        uint64_t tail;
+        uint64_t tail, backed = UINT64_MAX, most = consumer->mask + 1;
 
         if (cursor->last || cursor->poisoned)
                 return 0;
         /* acquire: makes the items below tail visible; pairs with release of tail in
          * shmb_ring_producer_publish() */
         tail = shmb_load_acquire(&cursor->lane->tail);
-        /* relaxed: ordered after tail by its acquire */
+        /* acquire: behind tail, so not older than what its writer saw; and before newest: one that
+         * belongs to the next epoch is found out there; pairs with control_set_party() */
+        if (cursor->backed)
+                backed = shmb_load_acquire(cursor->backed);
+        /* relaxed: ordered after both by their acquire */
         if (shmb_load_relaxed(cursor->newest) != cursor->epoch)
                 cursor->last = true;
-        /* The peer's word: not behind what he said before, not beyond what we freed. */
-        if (tail - cursor->next < cursor->tail - cursor->next ||
-            tail - cursor->next > consumer->mask + 1)
+        else if (cursor->backed && backed - cursor->next < most)
+                most = backed - cursor->next;
+        /* The peer's word: not behind what he said before, not beyond what we freed, nor where no
+         * memory is. */
+        if (tail - cursor->next < cursor->tail - cursor->next || tail - cursor->next > most)
                 return -EBADMSG;
         cursor->tail = tail;
         return 0;
@@ -154,8 +160,8 @@ static int consumer_look_at(ShmbRingConsumer *consumer, ShmbRingCursor *cursor) 
                 consumer_publish_head(cursor);
                 return -EAGAIN;
         }
-        if (n > CONSUMER_TURN_MAX && consumer->n_lanes > 1)
-                n = CONSUMER_TURN_MAX;
+        if (n > consumer->turn_max)
+                n = consumer->turn_max;
         cursor->edge = cursor->next + n;
         return 0;
 }
@@ -167,6 +173,8 @@ static int consumer_look_further(ShmbRingConsumer *consumer, ShmbRingCursor *cur
         if (consumer_read_tail(consumer, cursor) < 0)
                 return consumer_poison(consumer, cursor);
         cursor->edge = cursor->tail;
+        if (cursor->edge - cursor->next > consumer->turn_max)
+                cursor->edge = cursor->next + consumer->turn_max;
         return 0;
 }
 
@@ -263,7 +271,7 @@ static int consumer_check_init(const ShmbGeometry *geometry, const ShmbMapped *s
         uint64_t seat_size = shmb_geometry_object_size(geometry, SHMB_OBJECT_SEAT);
         uint32_t i;
 
-        if (geometry->kind != SHMB_KIND_RING || !shmb_mapped_fits(seat, seat_size))
+        if (!shmb_ring_has_kind(geometry->kind) || !shmb_mapped_fits(seat, seat_size))
                 return -EINVAL;
         for (i = 0; i < geometry->n_lanes; i++)
                 if (!shmb_mapped_fits(&lanes[i], lane_size))
@@ -298,6 +306,7 @@ int shmb_ring_consumer_init(ShmbRingConsumer *consumer, const ShmbGeometry *geom
                 .stride = geometry->stride,
                 .item_size = geometry->item_size,
                 .n_lanes = geometry->n_lanes,
+                .turn_max = geometry->n_lanes > 1 ? CONSUMER_TURN_MAX : UINT64_MAX,
                 .batch_min = consumer_batch_min(geometry->stride),
                 .lane_size = shmb_geometry_object_size(geometry, SHMB_OBJECT_LANE),
         };
@@ -334,6 +343,13 @@ int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
         consumer_cure(consumer, cursor);
         consumer_enter_lane(consumer, index, lane, &plan);
         return 0;
+}
+
+void shmb_ring_consumer_set_backed(ShmbRingConsumer *consumer, uint32_t index,
+                                   const _Atomic uint64_t *backed, uint64_t turn_max) {
+        consumer->cursors[index].backed = backed;
+        if (turn_max < consumer->turn_max)
+                consumer->turn_max = turn_max;
 }
 
 int shmb_ring_consumer_lose(ShmbRingConsumer *consumer, uint32_t index) {

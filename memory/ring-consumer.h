@@ -4,9 +4,8 @@
 /*
  * The Consumer's End of a Ring
  *
- * Owns one seat, and a place in each lane. Lanes take turns: the consumer stays with one until it
- * has served what was there when it looked, a bounded number of items, and goes on to the next that
- * has some; order is kept within a lane, and no lane starves.
+ * Owns one seat, and a place in each lane. Lanes take turns, each a bounded number of items that
+ * were there when it was looked at: order is kept within a lane, and no lane starves.
  */
 
 #include <errno.h>
@@ -31,6 +30,7 @@ typedef struct ShmbRingCursor {
         ShmbPlace *place;
         const ShmbLane *lane;
         const _Atomic uint32_t *newest;
+        const _Atomic uint64_t *backed; /* queue: no item lies beyond it; NULL: no such bound */
         uint32_t epoch;
         bool last;     /* the lane was replaced: `tail` is the last that is believed */
         bool poisoned; /* its producer broke the protocol */
@@ -49,6 +49,7 @@ typedef struct ShmbRingConsumer {
         uint32_t n_peeked;  /* items of the span that the caller holds */
         uint32_t batch_min; /* items that are worth a look at tail */
         uint32_t n_lanes, n_poisoned, n_poison_unsaid;
+        uint64_t turn_max;  /* items of one turn */
         uint64_t lane_size;
         ShmbWaker waker; /* who may sleep until we release: one peer a lane */
         ShmbRingCursor cursors[SHMB_LANES_MAX];
@@ -69,8 +70,8 @@ typedef enum ShmbRingResume {
  * @resume: what to do about bounds
  * @fence_always: see shmb_waker_init()
  *
- * Goes on where a predecessor stood: at `done` of each place that belongs to its lane's epoch, else
- * at 0. What the predecessor took and did not release comes again and is counted (n_redelivered).
+ * Goes on at `done` of each place that belongs to its lane's epoch, else at 0. What a predecessor
+ * took and did not release comes again and is counted (n_redelivered).
  *
  * Return: 0; -EINVAL (geometry is no ring, a length or alignment does not fit it); -EBADMSG (a
  * place is out of bounds and @resume is strict; nothing was written).
@@ -84,15 +85,20 @@ int shmb_ring_consumer_init(ShmbRingConsumer *consumer, const ShmbGeometry *geom
  * @index: which lane
  * @lane: its newest object, mapped read-only; the old one may be unmapped after success
  *
- * The old object is drained first, up to the tail that was read last: as soon as the broker's word
- * for the newest epoch differs, no further tail is believed.
+ * The old object is drained first, up to the tail that was read last.
  *
- * Return: 0; -EAGAIN (items are left in the old one: go on popping, then call again); -EBUSY (a
- * span of it is held); -EINVAL (too short, or not aligned). Lifts the poison that the old object
- * brought.
+ * Return: 0; -EAGAIN (items are left in it: pop, then call again); -EBUSY (a span of it is held);
+ * -EINVAL (too short, or not aligned). Lifts the poison that the old object brought.
  */
 int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
                                    const ShmbMapped *lane);
+
+/*
+ * A lane is one of a queue, anew after each switch: @backed is the word in control, and a turn ends
+ * after @turn_max items, so that memory can be given back.
+ */
+void shmb_ring_consumer_set_backed(ShmbRingConsumer *consumer, uint32_t index,
+                                   const _Atomic uint64_t *backed, uint64_t turn_max);
 
 /**
  * shmb_ring_consumer_trust_lane() - the broker gave a lane to another holder: forget what the last
@@ -103,24 +109,17 @@ int shmb_ring_consumer_trust_lane(ShmbRingConsumer *consumer, uint32_t index);
 /**
  * shmb_ring_consumer_look() - find a lane with items, and give it the turn
  *
- * The line of `tail` moves to us and back for each look. While items come one by one that would be
- * for each item, so now and then a look that found few waits a little; where a batch forms
- * meanwhile, it goes on doing so, and where none does, who waits loses next to nothing.
- *
  * The only lane is asked for more than what is known of it; several take turns, and one that has
  * items left keeps its turn. Publishes `head` where it lags when there is none, so nothing more is
- * needed before sleeping.
+ * needed before sleeping. May wait some pauses, so that a batch forms.
  *
  * Return: 0; -EAGAIN (nothing there); -EBADMSG (a producer broke the protocol: said once for each
  * lane while others are sound, always when none is).
  */
 int shmb_ring_consumer_look(ShmbRingConsumer *consumer);
 
-/**
- * shmb_ring_consumer_lose() - the memory of a lane is not what it was: poison it
- *
- * Return: -EBADMSG (it was its turn: hereby it is said); 0 (a look will say it, or has said it).
- */
+/* The memory of a lane is not what it was: poison it. Return: -EBADMSG (it was its turn: hereby it
+ * is said); 0 (a look will say it, or has said it). */
 int shmb_ring_consumer_lose(ShmbRingConsumer *consumer, uint32_t index);
 
 /* Pop of other than one item. */

@@ -95,6 +95,26 @@ static int producer_read_heads(ShmbRingProducer *producer, ShmbRingLook look) {
         return 0;
 }
 
+/* In a queue: no further than there is memory; and short of that once, to ask for more. */
+static void producer_stop_at_backed(ShmbRingProducer *producer) {
+        uint64_t backed, n;
+
+        if (!producer->backed)
+                return;
+        /* acquire: the memory is there; pairs with release of backed in control_set_party() */
+        backed = shmb_load_acquire(producer->backed);
+        n = backed - producer->tail;
+        if (n > producer->mask + 1)
+                n = 0;
+        if (producer->limit - producer->tail < n)
+                return;
+        if (n > producer->ahead)
+                n -= producer->ahead;
+        else
+                producer->hungry = backed;
+        producer->limit = producer->tail + n;
+}
+
 /* Before heads are read anew, they tell how full the lane was at the most. */
 static void producer_note_high_water(ShmbRingProducer *producer) {
         _Atomic uint64_t *high_water = &producer->lane->counters.high_water;
@@ -116,6 +136,7 @@ int shmb_ring_producer_look(ShmbRingProducer *producer, ShmbRingLook look) {
         if (r < 0)
                 return producer_poison(producer);
         producer_note_high_water(producer);
+        producer_stop_at_backed(producer);
         return producer->limit == producer->tail ? -EAGAIN : 0;
 }
 
@@ -176,7 +197,7 @@ int shmb_ring_producer_init(ShmbRingProducer *producer, const ShmbGeometry *geom
         uint32_t i;
         int r;
 
-        if (geometry->kind != SHMB_KIND_RING || lane_index >= geometry->n_lanes)
+        if (!shmb_ring_has_kind(geometry->kind) || lane_index >= geometry->n_lanes)
                 return -EINVAL;
         if (!shmb_mapped_fits(lane, lane_size))
                 return -EINVAL;
@@ -209,6 +230,13 @@ int shmb_ring_producer_init(ShmbRingProducer *producer, const ShmbGeometry *geom
                         return r;
         }
         return 0;
+}
+
+void shmb_ring_producer_set_backed(ShmbRingProducer *producer, const _Atomic uint64_t *backed,
+                                   uint64_t ahead) {
+        producer->backed = backed;
+        producer->ahead = ahead;
+        producer->limit = producer->tail;
 }
 
 int shmb_ring_producer_switch_seat(ShmbRingProducer *producer, uint32_t index,

@@ -44,6 +44,10 @@ typedef struct ShmbRingProducer {
         const _Atomic uint32_t *newest; /* epoch of our lane, by the broker */
         uint64_t seat_size;
         bool poisoned;
+        /* queue: items below have memory behind them; NULL: all have */
+        const _Atomic uint64_t *backed;
+        uint64_t ahead;  /* so many before that, more is to be asked for */
+        uint64_t hungry; /* at which `backed` more is wanted; 0: it is not */
         ShmbWaker waker; /* who may sleep until we publish: one peer a seat */
         ShmbRingSeat seats[SHMB_SEATS_MAX];
 } ShmbRingProducer;
@@ -66,6 +70,18 @@ typedef struct ShmbRingProducer {
 int shmb_ring_producer_init(ShmbRingProducer *producer, const ShmbGeometry *geometry,
                             uint32_t lane_index, const ShmbMapped *lane, const ShmbMapped *seats,
                             bool fence_always);
+
+/**
+ * shmb_ring_producer_set_backed() - the lane is one of a queue
+ * @producer: fresh
+ * @backed: word of the broker in control, as ShmbParty has it
+ * @ahead: items
+ *
+ * No slot beyond it is touched. When the last @ahead items below it are begun, `hungry` says so,
+ * and who called asks the broker.
+ */
+void shmb_ring_producer_set_backed(ShmbRingProducer *producer, const _Atomic uint64_t *backed,
+                                   uint64_t ahead);
 
 /**
  * shmb_ring_producer_switch_seat() - go on with the object that replaced a seat

@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include "memory/atomics.h"
+#include "protocol/bits.h"
 
 enum {
         /* bytes of the largest item that is copied word by word */
@@ -51,6 +52,11 @@ typedef enum ShmbRingLook {
         SHMB_RING_LAZY,  /* head only: for polling, where a little later will do */
         SHMB_RING_EXACT, /* done as well: full means full; for a single try, and before sleeping */
 } ShmbRingLook;
+
+/* The kinds whose lanes and seats these functions work on. */
+static inline bool shmb_ring_has_kind(ShmbKind kind) {
+        return kind == SHMB_KIND_RING || kind == SHMB_KIND_QUEUE;
+}
 
 /* Whether an item is copied word by word. */
 static inline bool shmb_ring_is_words(uint32_t size) {

@@ -173,6 +173,14 @@ static const WireField fetch_fields[] = {
         U32(3, WireFetch, index),
 };
 
+static const WireField segment_fields[] = {
+        U64(1, WireSegment, lease),
+        U32(2, WireSegment, index),
+        U32(3, WireSegment, epoch),
+        U64(4, WireSegment, position),
+        U64(5, WireSegment, wanted),
+};
+
 static const WireField resume_fields[] = {
         U64(1, WireResume, lease),
         U64(2, WireResume, generation),
@@ -257,6 +265,7 @@ static const WireTable bodies[] = {
         [WIRE_RELOAD] = TABLE(reload_fields, sizeof(WireReload)),
         [WIRE_GC] = TABLE(gc_fields, sizeof(WireGc)),
         [WIRE_POLL] = TABLE(fetch_fields, sizeof(WireFetch)),
+        [WIRE_SEGMENT] = TABLE(segment_fields, sizeof(WireSegment)),
         [WIRE_ERROR] = TABLE(error_fields, sizeof(WireError)),
         [WIRE_WELCOME] = TABLE(welcome_fields, sizeof(WireWelcome)),
         [WIRE_ATTACHED] = TABLE(attached_fields, sizeof(WireAttached)),

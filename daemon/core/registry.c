@@ -17,6 +17,7 @@
 
 #include "daemon/core/lease.h"
 #include "daemon/core/registry.h"
+#include "daemon/core/segments.h"
 #include "memory/geometry.h"
 
 void registry_init(Registry *registry, DeadlineQueue *deadlines, Quota *quota, uint64_t next_lease,
@@ -212,6 +213,7 @@ static void region_add_objects(Region *region, ShmbObjectKind kind, ShmbRole rol
                                 .role = role,
                                 .index = i,
                                 .occupancy = SHMB_PARTY_VACANT,
+                                .segments = segments_first(geometry, kind),
                         };
         }
 }
@@ -334,6 +336,7 @@ void region_party_renew(Region *region, RegionParty *party) {
 
         object->epoch++;
         object->dev = object->ino = 0;
+        party->segments = segments_first(&region->decl->geometry, object->kind);
         region->registry->n_replaced++;
 }
 

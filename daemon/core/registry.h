@@ -35,6 +35,7 @@ typedef struct Region Region;
 typedef struct RegionBody RegionBody; /* what the daemon holds for it: fds and the control map */
 typedef struct RegionObject RegionObject;
 typedef struct RegionParty RegionParty;
+typedef struct RegionSegments RegionSegments;
 typedef struct Registry Registry;
 
 enum {
@@ -54,6 +55,14 @@ struct RegionObject {
         int fd;            /* read-only, where no name leads back to the object (memfd); else -1 */
 };
 
+/* Memory of a lane of a queue, in items; all but `published` are multiples of a segment. */
+struct RegionSegments {
+        uint64_t freed, backed; /* items in between have memory behind them */
+        uint64_t published;     /* as the producer said */
+        uint64_t released;      /* as consumers said */
+        uint64_t wanted;        /* the most that the producer asked for */
+};
+
 /* One lane or seat: who may write it. Its epoch is that of its object. The group has one too, for
  * its epoch alone: it is never held. */
 struct RegionParty {
@@ -63,6 +72,7 @@ struct RegionParty {
         Lease *lease;            /* set exactly if HELD */
         uint32_t n_deaths;       /* leases that ended without detach */
         uint32_t n_detaches;
+        RegionSegments segments; /* lane of a queue */
 };
 
 struct Region {

@@ -133,11 +133,11 @@ int backing_dir_check(const BackingDir *dir) {
 }
 
 /* fallocate(2) undoes what it did when a signal interrupts it, so each try is a fresh one. */
-static int backing_reserve(int fd, uint64_t size_bytes) {
+static int backing_fallocate(int fd, int mode, uint64_t offset, uint64_t n_bytes) {
         int i;
 
         for (i = 0; i < BACKING_INTERRUPTIONS_MAX; i++) {
-                if (fallocate(fd, 0, 0, (off_t)size_bytes) >= 0)
+                if (fallocate(fd, mode, (off_t)offset, (off_t)n_bytes) >= 0)
                         return 0;
                 if (errno != EINTR)
                         break;
@@ -145,17 +145,34 @@ static int backing_reserve(int fd, uint64_t size_bytes) {
         return -1;
 }
 
+int backing_reserve(const BackingDir *dir, ShmbBacking backing, int fd, uint64_t offset,
+                    uint64_t n_bytes, BackingFault *fault) {
+        if (backing_fallocate(fd, 0, offset, n_bytes) < 0)
+                return backing_fail_memory(dir, backing, n_bytes, fault, "fallocate");
+        return 0;
+}
+
+int backing_punch(int fd, uint64_t offset, uint64_t n_bytes) {
+        return backing_fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                                 n_bytes) < 0 ? -errno : 0;
+}
+
+static uint64_t backing_reserve_bytes(const BackingParams *params) {
+        return params->reserve_bytes > 0 ? params->reserve_bytes : params->size_bytes;
+}
+
 /* From an empty inode to a complete one. */
 static int backing_fill(const BackingDir *dir, const BackingParams *params, int fd,
                         BackingFault *fault) {
         ssize_t n;
+        int r;
 
         if (ftruncate(fd, (off_t)params->size_bytes) < 0)
                 return backing_fail_memory(dir, params->backing, params->size_bytes, fault,
                                            "ftruncate");
-        if (backing_reserve(fd, params->size_bytes) < 0)
-                return backing_fail_memory(dir, params->backing, params->size_bytes, fault,
-                                           "fallocate");
+        r = backing_reserve(dir, params->backing, fd, 0, backing_reserve_bytes(params), fault);
+        if (r)
+                return r;
         /* Whatever the umask was. */
         if (fchmod(fd, BACKING_MODE) < 0)
                 return backing_fail(fault, "fchmod");
@@ -180,7 +197,8 @@ static int backing_check_params(const BackingDir *dir, const BackingParams *para
         if (params->backing != SHMB_BACKING_POSIX && params->backing != SHMB_BACKING_MEMFD)
                 return -EINVAL;
         if (params->size_bytes == 0 || params->size_bytes > SHMB_OBJECT_SIZE_MAX ||
-            params->n_header > params->size_bytes)
+            params->n_header > params->size_bytes ||
+            params->reserve_bytes > params->size_bytes)
                 return -EINVAL;
 
         /* What memory does not hold is not even begun: no file system refuses it in time, and the
@@ -188,11 +206,11 @@ static int backing_check_params(const BackingDir *dir, const BackingParams *para
         if (params->room_is_known)
                 return 0;
         available = backing_room(dir, params->backing);
-        if (params->size_bytes <= available)
+        if (backing_reserve_bytes(params) <= available)
                 return 0;
 
         fault->step = "statvfs";
-        fault->wanted_bytes = params->size_bytes;
+        fault->wanted_bytes = backing_reserve_bytes(params);
         fault->available_bytes = available;
         return BACKING_E_NO_MEMORY;
 }

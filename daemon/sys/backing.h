@@ -91,6 +91,7 @@ struct BackingParams {
         ShmbBacking backing; /* POSIX or MEMFD */
         const char *name;    /* without '/', at most 255 bytes */
         uint64_t size_bytes;
+        uint64_t reserve_bytes; /* of them from the start on; 0: all */
         const void *header;  /* written at offset 0, or NULL */
         size_t n_header;
         /* Do not look first how much memory there is: it takes longer than to make a small one. */
@@ -138,6 +139,23 @@ int backing_dir_check(const BackingDir *dir);
  */
 int backing_create(const BackingDir *dir, const BackingParams *params, BackingDraft *ret_draft,
                    BackingFault *fault);
+
+/**
+ * backing_reserve() - see to it that there is memory behind a part of an object
+ * @dir:        directory
+ * @backing:    of the object
+ * @fd:         writable descriptor
+ * @offset:     bytes
+ * @n_bytes:    how many; what is there already stays
+ * @fault:      why not, on failure
+ *
+ * Return: 0; BACKING_E_NO_MEMORY; -errno.
+ */
+int backing_reserve(const BackingDir *dir, ShmbBacking backing, int fd, uint64_t offset,
+                    uint64_t n_bytes, BackingFault *fault);
+
+/** backing_punch() - give the memory of a part of an object back; 0 or -errno of fallocate(2) */
+int backing_punch(int fd, uint64_t offset, uint64_t n_bytes);
 
 /**
  * backing_publish() - give a draft its name and let go of the writable descriptor

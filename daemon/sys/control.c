@@ -71,6 +71,10 @@ void control_set_party(Control *control, uint32_t index, const ControlParty *par
          * holder by an older occupancy */
         shmb_store_release(&words->occupancy, (uint32_t)party->occupancy);
         shmb_store_release(&words->epoch, party->epoch);
+        /* release: behind the epoch, so that who finds the counts of a new lane finds its epoch;
+         * and the memory is there */
+        shmb_store_release(&words->freed, party->freed);
+        shmb_store_release(&words->backed, party->backed);
 }
 
 void control_announce(Control *control) {

@@ -36,6 +36,7 @@ struct ControlParty {
         uint64_t lease;
         uint32_t n_deaths, n_detaches;
         bool polls;
+        uint64_t freed, backed;
 };
 
 /**

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * The Engine of a Queue with one Consumer
+ *
+ * A queue is a ring whose memory comes and goes. The producer asks for more half a segment before
+ * it needs it, and does not wait for an answer; one that has come to the end asks why.
+ * The consumer says how far it is once a segment. Everything else is the ring's, its fast half in
+ * client/ops.c too: what is done here, is done where a look at the peer is due anyway.
+ *
+ * With the broker away the producer has what is reserved, and then waits for it to come back.
+ */
+
+#include <errno.h>
+
+#include "client/deadline.h"
+#include "client/engine-ring.h"
+#include "client/region.h"
+
+static ShmbParty *lane_party(const struct shmb_region *r, uint32_t lane) {
+        return &((ShmbControl *)r->control.memory)->parties[lane];
+}
+
+/* Without an answer, which nobody waits for; or, to hear why not, with one. */
+static int tell(struct shmb_region *r, const WireSegment *segment, bool listen) {
+        WireMessage request = { .type = WIRE_SEGMENT, .segment = *segment }, reply;
+        int64_t now = shmb__now();
+        int result;
+
+        result = shmb__lock(r->c, now + SHMB__MS);
+        if (result < 0)
+                return result;
+        if (listen) {
+                result = shmb__call(r->c, &request, WIRE_OK, now, &reply, NULL);
+        } else {
+                result = shmb__connect_once(r->c, now);
+                if (result == 0)
+                        shmb__tell(r->c, &request);
+        }
+        if (result == -ECONNREFUSED)
+                shmb__say(&r->c->error,
+                          "%s: the memory that is reserved is full, and the broker is away, which "
+                          "reserves more: it is waited for", r->name);
+        shmb__unlock(r->c);
+        return result;
+}
+
+/* Later and later, as long as it is of no use. */
+static void put_off(struct shmb_region *r) {
+        r->queue.tell_at = shmb__now() +
+                           shmb__backoff(&r->queue.tell_delay, SHMB__RETRY_MAX_MS * SHMB__MS);
+}
+
+static void reset_delay(struct shmb_region *r) {
+        r->queue.tell_at = 0;
+        r->queue.tell_delay = SHMB__RETRY_MIN_MS * SHMB__MS;
+}
+
+/*
+ * Producer
+ */
+
+/* More came since it was found to be wanted. */
+static bool is_fed(const struct shmb_region *r) {
+        /* relaxed: a hint; what is there is looked at by memory/ring-producer.c */
+        return shmb_load_relaxed(r->producer.backed) != r->producer.hungry;
+}
+
+static void ask(struct shmb_region *r) {
+        ShmbRingProducer *producer = &r->producer;
+        bool blocked = producer->limit == producer->tail;
+        WireSegment segment = { r->lease, r->index, r->lanes[r->index].epoch, producer->tail,
+                                producer->hungry + r->queue.segment };
+
+        if (!blocked && r->queue.asked == producer->hungry)
+                return;
+        if (shmb__now() < r->queue.tell_at)
+                return;
+        /* Where it was of no use it may be for a long time: a consumer is slow. The broker
+         * remembers what is wanted, and says in `news` when it is there. */
+        if (tell(r, &segment, blocked) < 0 || (blocked && !is_fed(r)))
+                put_off(r);
+        r->queue.asked = producer->hungry;
+}
+
+static int feed(struct shmb_region *r, int result) {
+        if (r->producer.hungry != 0 && is_fed(r)) {
+                r->producer.hungry = 0;
+                reset_delay(r);
+        }
+        if (r->producer.hungry != 0)
+                ask(r);
+        return result;
+}
+
+static int producer_init(struct shmb_region *r, const ShmbMappedSet *mapped,
+                         ShmbRingResume resume) {
+        int result = shmb__ring_producer_init(r, mapped, resume);
+
+        if (result < 0)
+                return result;
+        r->queue.segment = shmb_geometry_segment_items(&r->geometry);
+        reset_delay(r);
+        shmb_ring_producer_set_backed(&r->producer, &lane_party(r, r->index)->backed,
+                                      r->queue.segment / 2);
+        return 0;
+}
+
+static int producer_look(struct shmb_region *r, ShmbRingLook look) {
+        return feed(r, shmb__ring_producer_look(r, look));
+}
+
+static int producer_push(struct shmb_region *r, const void *items, uint32_t n,
+                         ShmbRingLook look) {
+        return feed(r, shmb__ring_producer_push(r, items, n, look));
+}
+
+static int producer_claim(struct shmb_region *r, uint32_t n, ShmbRingLook look,
+                          ShmbRingSpan *ret_span) {
+        return feed(r, shmb__ring_producer_claim(r, n, look, ret_span));
+}
+
+const ShmbEngine shmb__engine_queue_producer = {
+        .gate = SHMB__GATE_RING_PRODUCER,
+        .init = producer_init,
+        .look = producer_look,
+        .words = shmb__ring_producer_words,
+        .wake = shmb__ring_producer_wake,
+        .switch_peer = shmb__ring_producer_switch_peer,
+        .lose = shmb__ring_producer_lose,
+        .push = producer_push,
+        .claim = producer_claim,
+        .commit = shmb__ring_producer_commit,
+        .abort = shmb__ring_producer_abort,
+};
+
+/*
+ * Consumer
+ */
+
+static void report(struct shmb_region *r, uint32_t lane) {
+        const ShmbRingCursor *cursor = &r->consumer.cursors[lane];
+        WireSegment segment = { r->lease, lane, cursor->epoch, cursor->next, 0 };
+
+        if (cursor->next - r->queue.told[lane] < r->queue.segment ||
+            shmb__now() < r->queue.tell_at)
+                return;
+        if (tell(r, &segment, false) < 0) {
+                put_off(r);
+                return;
+        }
+        reset_delay(r);
+        r->queue.told[lane] = cursor->next & ~(r->queue.segment - 1);
+}
+
+/* Before another lane gets its turn, and behind it. */
+static int settle(struct shmb_region *r, uint32_t lane, int result) {
+        report(r, lane);
+        return result;
+}
+
+static void bound_lane(struct shmb_region *r, uint32_t lane) {
+        const ShmbParty *party = lane_party(r, lane);
+
+        shmb_ring_consumer_set_backed(&r->consumer, lane, &party->backed, r->queue.segment);
+        /* relaxed: what it lags behind is told once more */
+        r->queue.told[lane] = shmb_load_relaxed(&party->freed);
+}
+
+static int consumer_init(struct shmb_region *r, const ShmbMappedSet *mapped,
+                         ShmbRingResume resume) {
+        int result = shmb__ring_consumer_init(r, mapped, resume);
+        uint32_t i;
+
+        if (result < 0)
+                return result;
+        r->queue.segment = shmb_geometry_segment_items(&r->geometry);
+        reset_delay(r);
+        for (i = 0; i < r->geometry.n_lanes; i++)
+                bound_lane(r, i);
+        return 0;
+}
+
+static int consumer_look(struct shmb_region *r, ShmbRingLook look) {
+        uint32_t lane = shmb_ring_consumer_lane(&r->consumer);
+
+        return settle(r, lane, shmb__ring_consumer_look(r, look));
+}
+
+static int consumer_pop(struct shmb_region *r, void *ret_items, uint32_t n) {
+        uint32_t lane = shmb_ring_consumer_lane(&r->consumer);
+
+        return settle(r, lane, shmb__ring_consumer_pop(r, ret_items, n));
+}
+
+static int consumer_peek(struct shmb_region *r, uint32_t n, ShmbRingSpan *ret_span) {
+        uint32_t lane = shmb_ring_consumer_lane(&r->consumer);
+
+        return settle(r, lane, shmb__ring_consumer_peek(r, n, ret_span));
+}
+
+static int consumer_switch_peer(struct shmb_region *r, ShmbObjectKind kind, uint32_t index,
+                                const ShmbMapped *mapped) {
+        int result = shmb__ring_consumer_switch_peer(r, kind, index, mapped);
+
+        if (result == 0)
+                bound_lane(r, index);
+        return result;
+}
+
+const ShmbEngine shmb__engine_queue_consumer = {
+        .gate = SHMB__GATE_RING_CONSUMER,
+        .init = consumer_init,
+        .look = consumer_look,
+        .words = shmb__ring_consumer_words,
+        .wake = shmb__ring_consumer_wake,
+        .switch_peer = consumer_switch_peer,
+        .lose = shmb__ring_consumer_lose,
+        .trust = shmb__ring_consumer_trust,
+        .pop = consumer_pop,
+        .peek = consumer_peek,
+        .release = shmb__ring_consumer_release,
+};
