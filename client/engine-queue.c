@@ -83,14 +83,15 @@ static void ask(struct shmb_region *r) {
         r->queue.asked = producer->hungry;
 }
 
-static int feed(struct shmb_region *r, int result) {
-        if (r->producer.hungry != 0 && is_fed(r)) {
-                r->producer.hungry = 0;
-                reset_delay(r);
-        }
-        if (r->producer.hungry != 0)
+/* Return: whether the operation that was -EAGAIN should be tried once more. */
+static bool feed(struct shmb_region *r) {
+        if (r->producer.hungry != 0 && !is_fed(r))
                 ask(r);
-        return result;
+        if (r->producer.hungry == 0 || !is_fed(r))
+                return false;
+        r->producer.hungry = 0;
+        reset_delay(r);
+        return true;
 }
 
 static int producer_init(struct shmb_region *r, const ShmbMappedSet *mapped,
@@ -107,17 +108,24 @@ static int producer_init(struct shmb_region *r, const ShmbMappedSet *mapped,
 }
 
 static int producer_look(struct shmb_region *r, ShmbRingLook look) {
-        return feed(r, shmb__ring_producer_look(r, look));
+        int result = shmb__ring_producer_look(r, look);
+
+        return feed(r) && result == -EAGAIN ? shmb__ring_producer_look(r, look) : result;
 }
 
 static int producer_push(struct shmb_region *r, const void *items, uint32_t n,
                          ShmbRingLook look) {
-        return feed(r, shmb__ring_producer_push(r, items, n, look));
+        int result = shmb__ring_producer_push(r, items, n, look);
+
+        return feed(r) && result == -EAGAIN ? shmb__ring_producer_push(r, items, n, look) : result;
 }
 
 static int producer_claim(struct shmb_region *r, uint32_t n, ShmbRingLook look,
                           ShmbRingSpan *ret_span) {
-        return feed(r, shmb__ring_producer_claim(r, n, look, ret_span));
+        int result = shmb__ring_producer_claim(r, n, look, ret_span);
+
+        return feed(r) && result == -EAGAIN ? shmb__ring_producer_claim(r, n, look, ret_span)
+                                            : result;
 }
 
 const ShmbEngine shmb__engine_queue_producer = {

@@ -85,11 +85,18 @@ int shmb__poll_arm(struct shmb_region *r, int result) {
         found = shmb__judge(r);
         if (found != -EAGAIN) {
                 shmb__poll_disarm(r);
-                shmb__poll_found(r);
                 return found;
         }
         r->news_heard = UINT64_MAX;
         return result;
+}
+
+void shmb__poll_found(struct shmb_region *r) {
+        if (!polls(r) || !r->poll->drained)
+                return;
+        r->poll->drained = false;
+        /* Its reader is here: no SIGPIPE; and a full FIFO is readable already. */
+        (void)!write(r->poll->write_fd, "", 1);
 }
 
 void shmb__poll_disarm(struct shmb_region *r) {
@@ -97,13 +104,9 @@ void shmb__poll_disarm(struct shmb_region *r) {
                 return;
         r->poll->armed = false;
         shmb_sleep_leave(&r->sleeper);
-}
-
-void shmb__poll_found(struct shmb_region *r) {
-        if (!polls(r) || !r->poll->drained)
-                return;
-        r->poll->drained = false;
-        poke(r->poll->write_fd);
+        /* A peer that looked at our words behind this did not write: until we find nothing again,
+         * there may be something. */
+        shmb__poll_found(r);
 }
 
 /*
@@ -262,14 +265,14 @@ static int begin(struct shmb_region *r) {
  * -ENOMEM, -EMFILE; -ECONNREFUSED, -ETIMEDOUT (no broker, no answer); else see <shmbroker.h>.
  */
 int shmb_poll_fd(struct shmb_region *r) {
-        int result = shmb__enter(r, r && r->role == SHMB_PRODUCE ? SHMB_PRODUCE : SHMB_CONSUME);
+        int result;
 
-        if (result < 0)
-                return result;
-        if (!polls(r)) {
+        /* Nothing but a question: who is armed stays so.
+         * relaxed: changes by fork() only */
+        if (r && polls(r) && shmb_load_relaxed(r->alive) == r->alive_as)
+                return r->poll->read_fd;
+        result = shmb__enter(r, r && r->role == SHMB_PRODUCE ? SHMB_PRODUCE : SHMB_CONSUME);
+        if (result == 0)
                 result = begin(r);
-                if (result < 0)
-                        return result;
-        }
-        return r->poll->read_fd;
+        return result < 0 ? result : r->poll->read_fd;
 }

@@ -47,7 +47,7 @@ typedef struct ShmbPoll {
  */
 int shmb__poll_arm(struct shmb_region *r, int result);
 
-/* An operation begins: we are awake. */
+/* An operation begins: we are awake, and readable until it finds nothing. */
 void shmb__poll_disarm(struct shmb_region *r);
 
 /* An operation that waited found something: what else there is must not go unnoticed. */
