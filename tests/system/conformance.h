@@ -73,7 +73,7 @@ const char *case_region(const Case *it, unsigned wait);
 /* The configuration of all cases; static. */
 const char *cases_yaml(unsigned n_waits);
 
-/* Whether room may come a moment after it was made: the memory of a queue is the broker's to give. */
+/* Whether room may come a moment after it was made: of a queue the broker makes it. */
 bool case_is_lazy(const Case *it);
 
 /* Item @number of @lane, @size bytes of it. */
