@@ -17,7 +17,9 @@
 #include "client/object.h"
 
 enum {
-        /* What is small is read ahead: a page that is mapped costs a tenth of a page fault. */
+        /* What is small is mapped with all of its pages: one of many costs a tenth of a page fault.
+         * For the first few the call costs more than their faults do. */
+        POPULATE_MIN = 16384,
         POPULATE_MAX = 65536,
 };
 
@@ -114,7 +116,7 @@ int shmb__object_map(const ShmbGrant *grant, const WireObject *said, int fd,
         if (r < 0)
                 return r;
 
-        if (object.n_bytes <= POPULATE_MAX)
+        if (object.n_bytes >= POPULATE_MIN && object.n_bytes <= POPULATE_MAX)
                 flags |= MAP_POPULATE;
         object.memory = mmap(NULL, object.n_bytes, PROT_READ | (said->writable ? PROT_WRITE : 0),
                              flags, fd, 0);
