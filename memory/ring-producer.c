@@ -104,7 +104,8 @@ static void producer_stop_at_backed(ShmbRingProducer *producer) {
         /* acquire: the memory is there; pairs with release of backed in control_set_party() */
         backed = shmb_load_acquire(producer->backed);
         n = backed - producer->tail;
-        if (n > producer->mask + 1)
+        /* Less than there was: it belongs to our lane's next epoch. */
+        if (n > UINT64_MAX / 2)
                 n = 0;
         if (producer->limit - producer->tail < n)
                 return;

@@ -57,7 +57,7 @@ struct RegionObject {
 
 /* Memory of a lane of a queue, in items; all but `published` are multiples of a segment. */
 struct RegionSegments {
-        uint64_t freed, backed; /* items in between have memory behind them */
+        uint64_t freed, backed; /* items in between have memory behind them; core/segments.h */
         uint64_t published;     /* as the producer said */
         uint64_t released;      /* as consumers said */
         uint64_t wanted;        /* the most that the producer asked for */

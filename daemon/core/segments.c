@@ -3,8 +3,13 @@
 /*
  * Segments
  *
- * Invariant: freed <= published <= backed <= freed + capacity. Counts are free-running, as in the
- * lane; none of them gets near 2^64 by items, and none is taken from anybody without a bound.
+ * Invariant: freed <= published <= backed <= freed + capacity + a segment. Counts are free-running,
+ * as in the lane; none of them gets near 2^64 by items, and none is taken from anybody without a
+ * bound.
+ *
+ * The last segment: where the consumer is in the middle of one, the producer may be in front of him
+ * in the same one, a lap later. It is the same memory, so it is there; and it is not given back when
+ * the consumer leaves it.
  */
 
 #include "daemon/core/segments.h"
@@ -19,6 +24,10 @@ RegionSegments segments_first(const ShmbGeometry *geometry, ShmbObjectKind kind)
         return (RegionSegments){ .backed = shmb_geometry_segment_items(geometry) };
 }
 
+static uint64_t segments_most(const RegionSegments *segments, const ShmbGeometry *geometry) {
+        return segments->freed + geometry->capacity + shmb_geometry_segment_items(geometry);
+}
+
 /* As far as is wanted, as there is room for, and as one turn may take. */
 static void segments_reserve(const RegionSegments *segments, const ShmbGeometry *geometry,
                              SegmentsEffects *effects) {
@@ -27,37 +36,44 @@ static void segments_reserve(const RegionSegments *segments, const ShmbGeometry 
         uint64_t to = segments->wanted;
 
         effects->back_from = effects->back_to = segments->backed;
-        if (to - segments->freed > geometry->capacity)
-                to = segments->freed + geometry->capacity;
+        if (to > segments_most(segments, geometry))
+                to = segments_most(segments, geometry);
         if (to <= segments->backed)
                 return;
         step = step > n_items ? segments_round_down(geometry, step) : n_items;
         to = segments_round_down(geometry, to + n_items - 1);
         if (to - segments->backed > step)
                 to = segments->backed + step;
-        if (to - segments->freed <= geometry->capacity)
+        if (to <= segments_most(segments, geometry))
                 effects->back_to = to;
 }
 
 /* Given back is what both sides are done with. */
 static void segments_settle(RegionSegments *segments, const ShmbGeometry *geometry,
                             SegmentsEffects *ret_effects) {
-        uint64_t done = segments->released;
+        uint64_t done = segments->released, again = 0;
         SegmentsEffects effects = {};
 
         if (done > segments->published)
                 done = segments->published;
         done = segments_round_down(geometry, done);
-        effects.free_from = effects.free_to = segments->freed;
+        /* What is in use again in the next lap stays. */
+        if (segments->backed > geometry->capacity)
+                again = segments->backed - geometry->capacity;
+        effects.free_from = effects.free_to = segments->freed > again ? segments->freed : again;
+        if (done > effects.free_from)
+                effects.free_to = done;
         if (done > segments->freed)
-                segments->freed = effects.free_to = done;
+                segments->freed = done;
         segments_reserve(segments, geometry, &effects);
         *ret_effects = effects;
 }
 
 int segments_produced(RegionSegments *segments, const ShmbGeometry *geometry, uint64_t published,
                       uint64_t wanted, SegmentsEffects *ret_effects) {
-        if (published > segments->backed || wanted > segments->freed + 2 * geometry->capacity)
+        /* Who is at the very end wants one segment more. */
+        if (published > segments->backed ||
+            wanted > segments_most(segments, geometry) + shmb_geometry_segment_items(geometry))
                 return SEGMENTS_E_BEYOND;
         if (published > segments->published)
                 segments->published = published;
@@ -83,8 +99,10 @@ void segments_set_backed(RegionSegments *segments, uint64_t backed) {
 
 void segments_restore(RegionSegments *segments, const ShmbGeometry *geometry, uint64_t freed,
                       uint64_t backed) {
+        const RegionSegments left = { .freed = freed, .backed = backed };
+
         if (geometry->kind != SHMB_KIND_QUEUE || backed < freed ||
-            backed - freed > geometry->capacity ||
+            backed > segments_most(&left, geometry) ||
             segments_round_down(geometry, freed) != freed ||
             segments_round_down(geometry, backed) != backed)
                 return;

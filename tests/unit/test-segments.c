@@ -81,8 +81,20 @@ static void test_producer_gets_whole_segments_up_to_the_capacity(void **state) {
         /* what there is already is not reserved again */
         assert_int_equal(produced(10, 20), 0);
         expect(0, 2 * SEGMENT);
-        assert_int_equal(produced(2 * SEGMENT, 2 * CAPACITY), 0);
-        expect(0, CAPACITY);
+        /* and the segment that is the first one again */
+        assert_int_equal(produced(2 * SEGMENT, CAPACITY + 2 * SEGMENT), 0);
+        expect(0, CAPACITY + SEGMENT);
+}
+
+/* The producer may be behind the consumer in one segment, and in front of him in the same. */
+static void test_memory_that_is_used_again_is_not_given_back(void **state) {
+        assert_int_equal(produced(0, CAPACITY), 0);
+        assert_int_equal(produced(CAPACITY, CAPACITY + 1), 0);
+        expect(0, CAPACITY + SEGMENT);
+        assert_int_equal(consumed(2 * SEGMENT), 0);
+        assert_int_equal(effects.free_from, SEGMENT);
+        assert_int_equal(effects.free_to, 2 * SEGMENT);
+        expect(2 * SEGMENT, CAPACITY + SEGMENT);
 }
 
 static void test_memory_is_given_back_where_both_are_done(void **state) {
@@ -112,13 +124,12 @@ static void test_consumer_never_goes_back(void **state) {
 
 static void test_room_that_comes_back_goes_to_who_waits_for_it(void **state) {
         assert_int_equal(produced(0, CAPACITY), 0);
-        assert_int_equal(produced(CAPACITY, CAPACITY + SEGMENT), 0);
-        expect(0, CAPACITY);
+        assert_int_equal(produced(CAPACITY, CAPACITY + 2 * SEGMENT), 0);
+        expect(0, CAPACITY + SEGMENT);
         assert_int_equal(consumed(SEGMENT), 0);
-        assert_int_equal(effects.free_to, SEGMENT);
-        assert_int_equal(effects.back_from, CAPACITY);
-        assert_int_equal(effects.back_to, CAPACITY + SEGMENT);
-        expect(SEGMENT, CAPACITY + SEGMENT);
+        assert_int_equal(effects.back_from, CAPACITY + SEGMENT);
+        assert_int_equal(effects.back_to, CAPACITY + 2 * SEGMENT);
+        expect(SEGMENT, CAPACITY + 2 * SEGMENT);
 }
 
 static void test_lies_are_refused_and_change_nothing(void **state) {
@@ -129,7 +140,7 @@ static void test_lies_are_refused_and_change_nothing(void **state) {
         assert_int_equal(produced(2 * SEGMENT + 1, 0), SEGMENTS_E_BEYOND);
         assert_int_equal(produced(UINT64_MAX, 0), SEGMENTS_E_BEYOND);
         assert_int_equal(produced(0, UINT64_MAX), SEGMENTS_E_BEYOND);
-        assert_int_equal(produced(0, 2 * CAPACITY + 1), SEGMENTS_E_BEYOND);
+        assert_int_equal(produced(0, CAPACITY + 2 * SEGMENT + 1), SEGMENTS_E_BEYOND);
         assert_int_equal(consumed(2 * SEGMENT + 1), SEGMENTS_E_BEYOND);
         assert_int_equal(consumed(UINT64_MAX), SEGMENTS_E_BEYOND);
         assert_memory_equal(&before, &segments, sizeof(before));
@@ -155,7 +166,8 @@ static void test_restore_takes_what_a_predecessor_may_have_left(void **state) {
                 { SEGMENT, 3 * SEGMENT, true },
                 { 100 * SEGMENT, 108 * SEGMENT, true },
                 { 3 * SEGMENT, 2 * SEGMENT, false },
-                { 0, CAPACITY + SEGMENT, false },
+                { 0, CAPACITY + SEGMENT, true },
+                { 0, CAPACITY + 2 * SEGMENT, false },
                 { 1, SEGMENT, false },
                 { 0, SEGMENT + 1, false },
         };
@@ -206,7 +218,7 @@ static void test_nothing_that_is_said_breaks_the_bounds(void **state) {
                         (void)consumed(near);
                 assert_true(segments.freed <= segments.published || segments.freed == 0);
                 assert_true(segments.published <= segments.backed);
-                assert_true(segments.backed - segments.freed <= CAPACITY);
+                assert_true(segments.backed - segments.freed <= CAPACITY + SEGMENT);
                 assert_true(segments.freed % SEGMENT == 0 && segments.backed % SEGMENT == 0);
         }
         assert_true(segments.freed > 100 * CAPACITY);
@@ -218,6 +230,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_lane_of_a_queue_is_born_with_one_segment),
                 TEST(test_producer_gets_whole_segments_up_to_the_capacity),
+                TEST(test_memory_that_is_used_again_is_not_given_back),
                 TEST(test_memory_is_given_back_where_both_are_done),
                 TEST(test_consumer_never_goes_back),
                 TEST(test_room_that_comes_back_goes_to_who_waits_for_it),
