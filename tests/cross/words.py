@@ -24,6 +24,7 @@ defaults:
 regions:
   - {{name: posix, kind: ring, capacity: 4096}}
   - {{name: memfd, kind: ring, capacity: 4096, backing: memfd}}
+  - {{name: queue, kind: queue, max_bytes: 4M, segment: 64K}}
 '''
 
 # Copies of the programs in a folder that goes with them.
@@ -52,18 +53,23 @@ class Words(unittest.TestCase):
             process.kill()
         return process.returncode, said
 
-    def check_flow(self, producer, consumer, region):
-        ends = [start(self.broker, consumer, 'consume', region, str(N_ITEMS)),
-                start(self.broker, producer, 'produce', region, str(N_ITEMS))]
+    def check_flow(self, producer, consumer, region, n_items=N_ITEMS):
+        ends = [start(self.broker, consumer, 'consume', region, str(n_items)),
+                start(self.broker, producer, 'produce', region, str(n_items))]
         popped, pushed = [self.hear(end) for end in ends]
-        self.assertEqual(pushed, (0, f'{producer} bits: pushed {N_ITEMS}\n'))
-        self.assertEqual(popped, (0, f'{consumer} bits: popped {N_ITEMS}\n'))
+        self.assertEqual(pushed, (0, f'{producer} bits: pushed {n_items}\n'))
+        self.assertEqual(popped, (0, f'{consumer} bits: popped {n_items}\n'))
 
     def test_a_producer_of_64_bits_and_a_consumer_of_32(self):
         self.check_flow(64, 32, 'posix')
 
     def test_a_producer_of_32_bits_and_a_consumer_of_64(self):
         self.check_flow(32, 64, 'memfd')
+
+    def test_both_ways_through_a_queue(self):
+        # Memory comes and goes by messages: fewer items.
+        self.check_flow(64, 32, 'queue', N_ITEMS // 10)
+        self.check_flow(32, 64, 'queue', N_ITEMS // 10)
 
     def test_a_type_that_depends_on_the_word_size_is_refused_with_both_sizes(self):
         self.assertEqual(self.hear(start(self.broker, 64, 'careless', 'posix')),
