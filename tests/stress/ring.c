@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The Ring under Stress
+ * The Ring and the Queue under Stress
  *
  * Each operation of memory/ring-producer.h, memory/ring-consumer.h and memory/ring-plain.h, in
- * random order.
+ * random order. A queue is a ring some of whose slots have no memory yet: here all have, and its
+ * producer plays the broker, who says so a segment at a time.
  */
 
 #include <errno.h>
@@ -14,8 +15,13 @@
 #include "memory/ring-plain.h"
 #include "tests/stress/stress.h"
 
+enum {
+        N_SEGMENTS = 4, /* of a lane, if it has as many slots */
+};
+
 typedef struct Region {
         ShmbGeometry geometry;
+        _Atomic uint64_t backed[STRESS_ENDS_MAX]; /* queue: as that of each lane's party */
         _Atomic uint32_t epoch;
         ShmbMapped lanes[STRESS_ENDS_MAX], seat;
 } Region;
@@ -204,6 +210,78 @@ static int ring_producer_look(StressEnd *end) {
 static int ring_consumer_look(StressEnd *end) {
         return shmb_ring_consumer_look(end->handle);
 }
+
+static uint64_t segment_items(const Region *region) {
+        return region->geometry.capacity < N_SEGMENTS ? 1 : region->geometry.capacity / N_SEGMENTS;
+}
+
+static void queue_produce(StressEnd *end) {
+        Region *region = end->stress->region;
+
+        ring_produce(end);
+        atomic_store(&region->backed[end->index], segment_items(region));
+        shmb_ring_producer_set_backed(end->handle, &region->backed[end->index],
+                                      segment_items(region) / 2);
+}
+
+static void queue_consume(StressEnd *end) {
+        Region *region = end->stress->region;
+        uint32_t i;
+
+        ring_consume(end);
+        for (i = 0; i < region->geometry.n_lanes; i++)
+                shmb_ring_consumer_set_backed(end->handle, i, &region->backed[i],
+                                              segment_items(region));
+}
+
+/* The broker's part: one segment more, if the consumer is done with what was there before. */
+static void queue_feed(StressEnd *end) {
+        ShmbRingProducer *producer = end->handle;
+        Region *region = end->stress->region;
+        const ShmbSeat *seat = region->seat.memory;
+        uint64_t backed, limit;
+
+        if (!producer->hungry)
+                return;
+        /* relaxed: this thread alone writes it */
+        backed = shmb_load_relaxed(&region->backed[end->index]);
+        /* acquire: the consumer has read what was there; pairs with release of done in
+         * shmb_ring_consumer_done() */
+        limit = shmb_load_acquire(&seat->places[end->index].done) + region->geometry.capacity;
+        if (limit - backed > segment_items(region))
+                limit = backed + segment_items(region);
+        producer->hungry = 0;
+        /* release: as that of the broker; pairs with acquire of backed in consumer_read_tail() */
+        shmb_store_release(&region->backed[end->index], limit);
+}
+
+static int queue_push(StressEnd *end, uint32_t n_max) {
+        queue_feed(end);
+        return ring_push(end, n_max);
+}
+
+static int queue_producer_look(StressEnd *end) {
+        queue_feed(end);
+        return ring_producer_look(end);
+}
+
+const StressKind stress_queue = {
+        .name = "queue",
+        .delivery = STRESS_EACH_TO_ONE,
+        .n_producers_max = 3,
+        .n_consumers_max = 1,
+        .create = ring_create,
+        .destroy = ring_destroy,
+        .produce = queue_produce,
+        .consume = queue_consume,
+        .detach = ring_detach,
+        .push = queue_push,
+        .pop = ring_pop,
+        .producer_words = ring_producer_words,
+        .consumer_words = ring_consumer_words,
+        .producer_look = queue_producer_look,
+        .consumer_look = ring_consumer_look,
+};
 
 const StressKind stress_ring = {
         .name = "ring",

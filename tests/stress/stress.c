@@ -36,6 +36,7 @@ enum {
 };
 
 static const StressKind *const kinds[] = {
+        &stress_queue,
         &stress_ring,
         &stress_unordered,
 };

@@ -84,7 +84,7 @@ struct Stress {
         StressEnd producers[STRESS_ENDS_MAX], consumers[STRESS_ENDS_MAX];
 };
 
-extern const StressKind stress_ring, stress_unordered;
+extern const StressKind stress_queue, stress_ring, stress_unordered;
 
 /** stress_random() - below @n, from the end's own sequence */
 uint64_t stress_random(StressEnd *end, uint64_t n);
