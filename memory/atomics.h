@@ -9,8 +9,16 @@
  * which one it pairs with, is said where it is used.
  */
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdint.h>
+
+/*
+ * A lock would be one of this process, which the peer does not know. Not ATOMIC_LLONG_LOCK_FREE:
+ * that speaks of a `long long` wherever it stands, which on i386 may be across two cache lines.
+ */
+static_assert(__atomic_always_lock_free(sizeof(_Atomic uint32_t), 0), "words of 32 bits");
+static_assert(__atomic_always_lock_free(sizeof(_Atomic uint64_t), 0), "words of 64 bits");
 
 /* The word is ours alone to write, or its value decides nothing about other memory. */
 #define shmb_load_relaxed(_word) atomic_load_explicit((_word), memory_order_relaxed)
