@@ -502,6 +502,9 @@ static void detach_ours(struct shmb_region *r) {
         shmb__lock(r->c, SHMB__NEVER);
         /* Nobody who reconnects shall resume it from here on. */
         forget(r);
+        /* relaxed: we hold the lock, under which another thread would have stored it */
+        if (r->engine && r->engine->leave && shmb_load_relaxed(&r->end) != ESHUTDOWN)
+                r->engine->leave(r);
         /* Before the broker hears of it: whoever gets our lane or seat next wants it proven that
          * nobody else writes there. */
         unmap_all(r, false);

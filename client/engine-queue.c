@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The Engine of a Queue with one Consumer
+ * The Engines of a Queue, with one consumer and with several that compete
  *
  * A queue is a ring whose memory comes and goes. The producer asks for more half a segment before
  * it needs it, and does not wait for an answer; one that has come to the end asks why.
@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "client/deadline.h"
+#include "client/engine-group.h"
 #include "client/engine-ring.h"
 #include "client/region.h"
 
@@ -96,7 +97,9 @@ static bool feed(struct shmb_region *r) {
 
 static int producer_init(struct shmb_region *r, const ShmbMappedSet *mapped,
                          ShmbRingResume resume) {
-        int result = shmb__ring_producer_init(r, mapped, resume);
+        int result = shmb_geometry_competes(&r->geometry)
+                                     ? shmb__group_producer_init(r, mapped, resume)
+                                     : shmb__ring_producer_init(r, mapped, resume);
 
         if (result < 0)
                 return result;
@@ -142,28 +145,43 @@ const ShmbEngine shmb__engine_queue_producer = {
         .abort = shmb__ring_producer_abort,
 };
 
+const ShmbEngine shmb__engine_queue_group_producer = {
+        .gate = SHMB__GATE_MOVE,
+        .init = producer_init,
+        .look = producer_look,
+        .words = shmb__ring_producer_words,
+        .wake = shmb__group_producer_wake,
+        .switch_peer = shmb__group_producer_switch_peer,
+        .lose = shmb__ring_producer_lose,
+        .push = producer_push,
+        .claim = producer_claim,
+        .commit = shmb__ring_producer_commit,
+        .abort = shmb__ring_producer_abort,
+};
+
 /*
  * Consumer
  */
 
-static void report(struct shmb_region *r, uint32_t lane) {
-        const ShmbRingCursor *cursor = &r->consumer.cursors[lane];
-        WireSegment segment = { r->lease, lane, cursor->epoch, cursor->next, 0 };
+/* All items of a lane below @released are. */
+static void report(struct shmb_region *r, uint32_t lane, uint32_t epoch, uint64_t released) {
+        WireSegment segment = { r->lease, lane, epoch, released, 0 };
 
-        if (cursor->next - r->queue.told[lane] < r->queue.segment ||
-            shmb__now() < r->queue.tell_at)
+        if (released - r->queue.told[lane] < r->queue.segment || shmb__now() < r->queue.tell_at)
                 return;
         if (tell(r, &segment, false) < 0) {
                 put_off(r);
                 return;
         }
         reset_delay(r);
-        r->queue.told[lane] = cursor->next & ~(r->queue.segment - 1);
+        r->queue.told[lane] = released & ~(r->queue.segment - 1);
 }
 
 /* Before another lane gets its turn, and behind it. */
 static int settle(struct shmb_region *r, uint32_t lane, int result) {
-        report(r, lane);
+        const ShmbRingCursor *cursor = &r->consumer.cursors[lane];
+
+        report(r, lane, cursor->epoch, cursor->next);
         return result;
 }
 
@@ -228,4 +246,80 @@ const ShmbEngine shmb__engine_queue_consumer = {
         .pop = consumer_pop,
         .peek = consumer_peek,
         .release = shmb__ring_consumer_release,
+};
+
+/*
+ * Consumers that compete: each says how far all of them are, as far as it knows
+ */
+
+static int settle_member(struct shmb_region *r, int result) {
+        ShmbGroupLane *lane;
+        uint32_t i;
+
+        for (i = 0; i < r->geometry.n_lanes; i++) {
+                lane = &r->member.lanes[i];
+                if (lane->next - lane->low >= r->queue.segment)
+                        shmb_group_skip_past(lane, lane->next);
+                report(r, i, lane->epoch, lane->low);
+        }
+        return result;
+}
+
+static void bound_member_lane(struct shmb_region *r, uint32_t lane) {
+        const ShmbParty *party = lane_party(r, lane);
+
+        r->member.lanes[lane].backed = &party->backed;
+        /* relaxed: what it lags behind is told once more */
+        r->queue.told[lane] = shmb_load_relaxed(&party->freed);
+}
+
+static int member_init(struct shmb_region *r, const ShmbMappedSet *mapped,
+                       ShmbRingResume resume) {
+        int result = shmb__group_member_init(r, mapped, resume);
+        uint32_t i;
+
+        if (result < 0)
+                return result;
+        r->queue.segment = shmb_geometry_segment_items(&r->geometry);
+        reset_delay(r);
+        for (i = 0; i < r->geometry.n_lanes; i++)
+                bound_member_lane(r, i);
+        return 0;
+}
+
+static int member_look(struct shmb_region *r, ShmbRingLook look) {
+        return settle_member(r, shmb__group_member_look(r, look));
+}
+
+static int member_pop(struct shmb_region *r, void *ret_items, uint32_t n) {
+        return settle_member(r, shmb__group_member_pop(r, ret_items, n));
+}
+
+static int member_peek(struct shmb_region *r, uint32_t n, ShmbRingSpan *ret_span) {
+        return settle_member(r, shmb__group_member_peek(r, n, ret_span));
+}
+
+static int member_switch_peer(struct shmb_region *r, ShmbObjectKind kind, uint32_t index,
+                              const ShmbMapped *mapped) {
+        int result = shmb__group_member_switch_peer(r, kind, index, mapped);
+
+        if (result == 0 && kind == SHMB_OBJECT_LANE)
+                bound_member_lane(r, index);
+        return result;
+}
+
+const ShmbEngine shmb__engine_queue_member = {
+        .gate = SHMB__GATE_MOVE,
+        .init = member_init,
+        .look = member_look,
+        .words = shmb__group_member_words,
+        .wake = shmb__group_member_wake,
+        .switch_peer = member_switch_peer,
+        .lose = shmb__group_member_lose,
+        .trust = shmb__group_member_trust,
+        .hear = shmb__group_member_hear,
+        .leave = shmb__group_member_leave,
+        .pop = member_pop,
+        .peek = member_peek,
+        .release = shmb__group_member_release,
 };

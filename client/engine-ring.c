@@ -43,7 +43,7 @@ int shmb__ring_producer_switch_peer(struct shmb_region *r, ShmbObjectKind kind, 
         return shmb_ring_producer_switch_seat(&r->producer, index, mapped);
 }
 
-int shmb__ring_producer_lose(struct shmb_region *r, uint32_t index) {
+int shmb__ring_producer_lose(struct shmb_region *r, ShmbObjectKind kind, uint32_t index) {
         return shmb_ring_producer_lose(&r->producer);
 }
 
@@ -107,7 +107,7 @@ int shmb__ring_consumer_switch_peer(struct shmb_region *r, ShmbObjectKind kind, 
         return shmb_ring_consumer_switch_lane(&r->consumer, index, mapped);
 }
 
-int shmb__ring_consumer_lose(struct shmb_region *r, uint32_t index) {
+int shmb__ring_consumer_lose(struct shmb_region *r, ShmbObjectKind kind, uint32_t index) {
         return shmb_ring_consumer_lose(&r->consumer, index);
 }
 

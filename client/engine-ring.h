@@ -14,7 +14,7 @@ uint32_t shmb__ring_producer_words(const struct shmb_region *r, ShmbSleepWord *r
 void shmb__ring_producer_wake(struct shmb_region *r);
 int shmb__ring_producer_switch_peer(struct shmb_region *r, ShmbObjectKind kind, uint32_t index,
                                     const ShmbMapped *mapped);
-int shmb__ring_producer_lose(struct shmb_region *r, uint32_t index);
+int shmb__ring_producer_lose(struct shmb_region *r, ShmbObjectKind kind, uint32_t index);
 int shmb__ring_producer_push(struct shmb_region *r, const void *items, uint32_t n,
                              ShmbRingLook look);
 int shmb__ring_producer_claim(struct shmb_region *r, uint32_t n, ShmbRingLook look,
@@ -28,7 +28,7 @@ uint32_t shmb__ring_consumer_words(const struct shmb_region *r, ShmbSleepWord *r
 void shmb__ring_consumer_wake(struct shmb_region *r);
 int shmb__ring_consumer_switch_peer(struct shmb_region *r, ShmbObjectKind kind, uint32_t index,
                                     const ShmbMapped *mapped);
-int shmb__ring_consumer_lose(struct shmb_region *r, uint32_t index);
+int shmb__ring_consumer_lose(struct shmb_region *r, ShmbObjectKind kind, uint32_t index);
 int shmb__ring_consumer_trust(struct shmb_region *r, uint32_t index);
 int shmb__ring_consumer_pop(struct shmb_region *r, void *ret_items, uint32_t n);
 int shmb__ring_consumer_peek(struct shmb_region *r, uint32_t n, ShmbRingSpan *ret_span);

@@ -17,13 +17,14 @@ static const ShmbEngine *pick(const struct shmb_region *r, const ShmbEngine *pro
 const ShmbEngine *shmb__engine_of(const struct shmb_region *r) {
         switch (r->geometry.kind) {
         case SHMB_KIND_RING:
-                if (!shmb_geometry_competes(&r->geometry))
-                        return pick(r, &shmb__engine_ring_producer, &shmb__engine_ring_consumer);
-                return NULL;
+                if (shmb_geometry_competes(&r->geometry))
+                        return pick(r, &shmb__engine_group_producer, &shmb__engine_group_member);
+                return pick(r, &shmb__engine_ring_producer, &shmb__engine_ring_consumer);
         case SHMB_KIND_QUEUE:
-                if (!shmb_geometry_competes(&r->geometry))
-                        return pick(r, &shmb__engine_queue_producer, &shmb__engine_queue_consumer);
-                return NULL;
+                if (shmb_geometry_competes(&r->geometry))
+                        return pick(r, &shmb__engine_queue_group_producer,
+                                    &shmb__engine_queue_member);
+                return pick(r, &shmb__engine_queue_producer, &shmb__engine_queue_consumer);
         case SHMB_KIND_STREAM:
         case SHMB_KIND_BROADCAST:
         case SHMB_KIND_LATEST:

@@ -53,11 +53,13 @@ typedef struct ShmbEngine {
         int (*switch_peer)(struct shmb_region *r, ShmbObjectKind kind, uint32_t index,
                            const ShmbMapped *mapped);
         /* the memory of a peer's object was lost: 0, or -EBADMSG if that is to be said now */
-        int (*lose)(struct shmb_region *r, uint32_t index);
+        int (*lose)(struct shmb_region *r, ShmbObjectKind kind, uint32_t index);
         /* consumers: a lane has another holder: 0, or -EBUSY (later); NULL: nothing to do */
         int (*trust)(struct shmb_region *r, uint32_t index);
         /* who is attached has changed (news was read); NULL: does not matter */
         void (*hear)(struct shmb_region *r);
+        /* the handle goes, while everything is still mapped; NULL: nothing to do */
+        void (*leave)(struct shmb_region *r);
 
         /* producers; @items item_size apart */
         int (*push)(struct shmb_region *r, const void *items, uint32_t n, ShmbRingLook look);
@@ -77,3 +79,5 @@ const ShmbEngine *shmb__engine_of(const struct shmb_region *r);
 
 extern const ShmbEngine shmb__engine_ring_producer, shmb__engine_ring_consumer;
 extern const ShmbEngine shmb__engine_queue_producer, shmb__engine_queue_consumer;
+extern const ShmbEngine shmb__engine_group_producer, shmb__engine_group_member;
+extern const ShmbEngine shmb__engine_queue_group_producer, shmb__engine_queue_member;

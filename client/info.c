@@ -70,8 +70,13 @@ static uint64_t lane_used(const struct shmb_region *r, uint32_t lane) {
         /* relaxed: for display */
         uint64_t tail = shmb_load_relaxed(&words->tail), used = 0, n;
         const ShmbSeat *seat;
+        ShmbSlots slots;
         uint32_t i;
 
+        if (r->group.memory) {
+                slots = shmb_slots_of(&r->geometry, r->group.memory, lane, r->lanes[lane].epoch);
+                return shmb_slots_count_left(&slots, tail);
+        }
         for (i = 0; i < r->geometry.n_seats; i++) {
                 seat = r->seats[i].memory;
                 if (!seat)

@@ -15,13 +15,20 @@
 #include "client/deadline.h"
 #include "client/news.h"
 
-/* Of the other role: whose deaths and epochs are news to us. */
+/* Objects of others, of one kind, whose epochs are news to us. */
 typedef struct Peers {
         ShmbObjectKind kind;
         const ShmbParty *parties;
         ShmbObject *objects;
         uint32_t n;
+        uint32_t own; /* one of them is ours, or UINT32_MAX */
 } Peers;
+
+/* First those of the other role, whose deaths are news as well. */
+typedef struct PeerSets {
+        Peers sets[3];
+        uint32_t n;
+} PeerSets;
 
 static const ShmbControl *control_of(const struct shmb_region *r) {
         return r->control.memory;
@@ -30,17 +37,27 @@ static const ShmbControl *control_of(const struct shmb_region *r) {
 static const ShmbParty *parties_of(const struct shmb_region *r, ShmbObjectKind kind) {
         const ShmbParty *parties = control_of(r)->parties;
 
-        return kind == SHMB_OBJECT_LANE ? parties : parties + r->geometry.n_lanes;
+        if (kind == SHMB_OBJECT_LANE)
+                return parties;
+        parties += r->geometry.n_lanes;
+        return kind == SHMB_OBJECT_SEAT ? parties : parties + r->geometry.n_seats;
 }
 
-static Peers peers_of(struct shmb_region *r) {
-        if (r->role == SHMB_CONSUME)
-                return (Peers){ SHMB_OBJECT_LANE, parties_of(r, SHMB_OBJECT_LANE), r->lanes,
-                                r->geometry.n_lanes };
+static PeerSets peers_of(struct shmb_region *r) {
+        bool competes = shmb_geometry_competes(&r->geometry);
+        const Peers lanes = { SHMB_OBJECT_LANE, parties_of(r, SHMB_OBJECT_LANE), r->lanes,
+                              r->geometry.n_lanes, UINT32_MAX };
+        const Peers seats = { SHMB_OBJECT_SEAT, parties_of(r, SHMB_OBJECT_SEAT), r->seats,
+                              r->geometry.n_seats,
+                              r->role == SHMB_CONSUME ? r->index : UINT32_MAX };
+        const Peers group = { SHMB_OBJECT_GROUP, parties_of(r, SHMB_OBJECT_GROUP), &r->group, 1,
+                              UINT32_MAX };
+
         if (r->role == SHMB_PRODUCE)
-                return (Peers){ SHMB_OBJECT_SEAT, parties_of(r, SHMB_OBJECT_SEAT), r->seats,
-                                r->geometry.n_seats };
-        return (Peers){ .kind = SHMB_OBJECT_NONE };
+                return (PeerSets){ { seats, group }, competes ? 2 : 1 };
+        if (r->role == SHMB_CONSUME)
+                return (PeerSets){ { lanes, seats, group }, competes ? 3 : 1 };
+        return (PeerSets){};
 }
 
 static void hear_state(struct shmb_region *r) {
@@ -71,18 +88,19 @@ static void hear_own(struct shmb_region *r) {
                 shmb__region_end(r, ESHUTDOWN);
 }
 
-static uint32_t count_deaths(const Peers *peers) {
+static uint32_t count_deaths(const PeerSets *peers) {
         uint32_t i, n = 0;
 
-        for (i = 0; i < peers->n; i++)
+        for (i = 0; peers->n > 0 && i < peers->sets[0].n; i++)
                 /* relaxed: ordered behind news by its acquire */
-                n += shmb_load_relaxed(&peers->parties[i].n_deaths);
+                n += shmb_load_relaxed(&peers->sets[0].parties[i].n_deaths);
         return n;
 }
 
 static bool is_replaced(const Peers *peers, uint32_t i) {
         /* relaxed: ordered behind news by its acquire */
-        return shmb_load_relaxed(&peers->parties[i].epoch) != peers->objects[i].epoch;
+        return i != peers->own &&
+               shmb_load_relaxed(&peers->parties[i].epoch) != peers->objects[i].epoch;
 }
 
 /* One round trip; under the connection's lock. */
@@ -100,13 +118,15 @@ static int fetch_locked(struct shmb_region *r, const Peers *peers, uint32_t inde
         if (result < 0)
                 return result;
         if (reply.attached.n_objects != 1 || fds.n != 1 || fds.truncated ||
-            said->kind != peers->kind || said->index != index || said->writable)
+            said->kind != peers->kind || said->index != index ||
+            said->writable != (peers->kind == SHMB_OBJECT_GROUP && r->role == SHMB_CONSUME))
                 result = -EPROTO;
         else if (said->epoch == peers->objects[index].epoch)
                 /* What is in use already: entering it anew would take its items twice. */
                 result = -EAGAIN;
         else
                 result = shmb__object_map(&grant, said, fds.fds[0], &r->coming);
+        r->coming_kind = peers->kind;
         r->coming_index = index;
         shmb__fds_close(&fds);
         return result;
@@ -118,7 +138,6 @@ static int fetch(struct shmb_region *r, const Peers *peers, uint32_t index) {
 
         if (now < r->fetch_at)
                 return -EAGAIN;
-        r->fetch_next = index + 1;
         result = shmb__lock(r->c, deadline);
         if (result == 0) {
                 result = fetch_locked(r, peers, index, now);
@@ -152,23 +171,39 @@ static int switch_to_coming(struct shmb_region *r, const Peers *peers) {
         return result;
 }
 
+static bool switch_to_last(struct shmb_region *r, const PeerSets *peers) {
+        uint32_t i;
+
+        for (i = 0; r->coming.memory && i < peers->n; i++)
+                if (peers->sets[i].kind == r->coming_kind)
+                        return switch_to_coming(r, &peers->sets[i]) == 0;
+        return true;
+}
+
 /*
  * One that cannot be had must not keep the others from us: each attempt starts behind the last one.
+ * Objects are numbered through all sets.
  *
  * Return: whether everything that was replaced is in use.
  */
-static bool replace_objects(struct shmb_region *r, const Peers *peers) {
-        uint32_t i, k;
+static bool replace_objects(struct shmb_region *r, const PeerSets *peers) {
+        const Peers *set = peers->sets;
+        uint32_t i, k, n = 0;
 
-        if (r->coming.memory && switch_to_coming(r, peers) < 0)
+        if (!switch_to_last(r, peers))
                 return false;
-        for (k = 0, i = r->fetch_next; k < peers->n; k++, i++) {
-                if (i >= peers->n)
-                        i = 0;
-                if (!is_replaced(peers, i))
+        for (i = 0; i < peers->n; i++)
+                n += peers->sets[i].n;
+        for (k = 0; k < n; k++) {
+                i = (r->fetch_next + k) % n;
+                for (set = peers->sets; i >= set->n; set++)
+                        i -= set->n;
+                if (!is_replaced(set, i))
                         continue;
-                if (fetch(r, peers, i) < 0 || switch_to_coming(r, peers) < 0)
+                if (fetch(r, set, i) < 0 || switch_to_coming(r, set) < 0) {
+                        r->fetch_next = (r->fetch_next + k + 1) % n;
                         return false;
+                }
         }
         return true;
 }
@@ -210,7 +245,7 @@ int shmb__hear(struct shmb_region *r) {
         /* acquire: what the broker wrote before it changed news; pairs with its release of news in
          * control_announce() */
         uint32_t news = shmb_load_acquire(&control_of(r)->news);
-        const Peers peers = peers_of(r);
+        const PeerSets peers = peers_of(r);
         uint32_t n_deaths;
         bool trusted;
 
@@ -234,7 +269,7 @@ int shmb__hear(struct shmb_region *r) {
 }
 
 void shmb__hear_first(struct shmb_region *r) {
-        const Peers peers = peers_of(r);
+        const PeerSets peers = peers_of(r);
 
         r->n_deaths = count_deaths(&peers);
         hear_holders(r);
@@ -273,18 +308,18 @@ void shmb__region_end(struct shmb_region *r, int error) {
 }
 
 int shmb__lose(struct shmb_region *r) {
-        const Peers peers = peers_of(r);
+        const PeerSets peers = peers_of(r);
+        const Peers *set;
         int result = 0;
         uint32_t i;
 
         /* relaxed: stored by a handler of this thread, or again by one of another */
         shmb_store_relaxed(&r->lost, 0);
-        for (i = 0; i < peers.n; i++) {
-                if (!shmb__guard_is_lost(peers.objects[i].guard))
-                        continue;
-                if (r->engine->lose(r, i) < 0)
-                        result = -EBADMSG;
-        }
+        for (set = peers.sets; set < peers.sets + peers.n; set++)
+                for (i = 0; i < set->n; i++)
+                        if (shmb__guard_is_lost(set->objects[i].guard) &&
+                            r->engine->lose(r, set->kind, i) < 0)
+                                result = -EBADMSG;
         return result;
 }
 

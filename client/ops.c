@@ -39,7 +39,9 @@ static int push_wait(struct shmb_region *r, const void *items, uint32_t n, int64
                         count_dropped(r, n);
                         return (int)n;
                 }
-                result = shmb__wait(r, r->overflow == SHMB_OVERFLOW_FAIL ? 0 : timeout_ns);
+                if (r->overflow == SHMB_OVERFLOW_FAIL)
+                        timeout_ns = 0;
+                result = shmb__wait(r, &timeout_ns);
                 if (result < 0)
                         return result;
         }
@@ -108,7 +110,9 @@ static int claim_slow(struct shmb_region *r, uint32_t n, struct shmb_span *ret,
                 return -EINVAL;
         result = r->engine->claim(r, n, SHMB_RING_LAZY, &span);
         while (result == -EAGAIN) {
-                result = shmb__wait(r, r->overflow == SHMB_OVERFLOW_BLOCK ? timeout_ns : 0);
+                if (r->overflow != SHMB_OVERFLOW_BLOCK)
+                        timeout_ns = 0;
+                result = shmb__wait(r, &timeout_ns);
                 if (result < 0)
                         return result;
                 result = r->engine->claim(r, n, SHMB_RING_EXACT, &span);
@@ -211,7 +215,7 @@ static int pop_n(struct shmb_region *r, void *items, uint32_t n, int64_t timeout
                 return -EINVAL;
         result = r->engine->pop(r, items, n);
         while (result == -EAGAIN) {
-                result = shmb__wait(r, timeout_ns);
+                result = shmb__wait(r, &timeout_ns);
                 if (result < 0)
                         return result;
                 result = r->engine->pop(r, items, n);
@@ -266,7 +270,7 @@ static int peek_slow(struct shmb_region *r, uint32_t n, struct shmb_span *ret,
                 return -EINVAL;
         result = r->engine->peek(r, n, &span);
         while (result == -EAGAIN) {
-                result = shmb__wait(r, timeout_ns);
+                result = shmb__wait(r, &timeout_ns);
                 if (result < 0)
                         return result;
                 result = r->engine->peek(r, n, &span);

@@ -104,6 +104,7 @@ void shmb__poll_disarm(struct shmb_region *r) {
                 return;
         r->poll->armed = false;
         shmb_sleep_leave(&r->sleeper);
+        r->slept = true;
         /* A peer that looked at our words behind this did not write: until we find nothing again,
          * there may be something. */
         shmb__poll_found(r);

@@ -62,10 +62,12 @@ void shmb__poll_free(struct shmb_region *r);
 /* A byte to one peer, if it can be had by now. */
 void shmb__poll_poke(struct shmb_region *r, ShmbObjectKind kind, uint32_t index);
 
-/* W5 for a peer that is rung for: if it polls. */
-static inline void shmb__poke(struct shmb_region *r, const ShmbSleep *peer, ShmbObjectKind kind,
+/* W5 for a peer that is rung for: if it polls, which is what is returned. */
+static inline bool shmb__poke(struct shmb_region *r, const ShmbSleep *peer, ShmbObjectKind kind,
                               uint32_t index) {
         /* relaxed: constant from before the peer can be armed on */
-        if (shmb_unlikely(shmb_load_relaxed(&peer->flags) & SHMB_SLEEP_POLL))
-                shmb__poll_poke(r, kind, index);
+        if (!shmb_unlikely(shmb_load_relaxed(&peer->flags) & SHMB_SLEEP_POLL))
+                return false;
+        shmb__poll_poke(r, kind, index);
+        return true;
 }

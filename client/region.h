@@ -20,6 +20,7 @@
 #include "client/shmb.h"
 #include <shmbroker.h>
 #include "memory/atomics.h"
+#include "memory/group.h"
 #include "memory/ring-consumer.h"
 #include "memory/ring-producer.h"
 
@@ -63,12 +64,14 @@ struct shmb_region {
         ShmbObject control, data, group;
         ShmbObject lanes[SHMB_LANES_MAX], seats[SHMB_SEATS_MAX];
         ShmbObject coming; /* fetched, waits for the old one to be drained */
+        ShmbObjectKind coming_kind;
         uint32_t coming_index;
 
         /* what was heard */
         uint32_t news_seen; /* the futex value to sleep on */
         uint32_t n_deaths;  /* of the other role, sum */
         uint32_t n_unsaid;  /* of them, not yet said */
+        uint32_t news_repaired; /* of a group: what was repaired by */
         uint64_t holders[SHMB_LANES_MAX]; /* consumer: the lease on each lane that was last */
         int64_t fetch_at, fetch_delay; /* not to ask a broker that is away all the time */
         uint32_t fetch_next; /* with which peer the next attempt begins */
@@ -81,10 +84,12 @@ struct shmb_region {
         ShmbPoll *poll; /* NULL until somebody polls */
         int64_t spin_ns; /* 0: never */
         bool registered; /* process.registered */
+        bool slept;      /* since the last operation that found something */
 
         union {
                 ShmbRingProducer producer;
                 ShmbRingConsumer consumer;
+                ShmbGroupMember member;
         };
 };
 

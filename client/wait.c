@@ -46,8 +46,8 @@ enum {
         SPIN_ROUND = 32,
 };
 
-void shmb__ring(const _Atomic uint32_t *bell, int n) {
-        syscall(SYS_FUTEX, bell, FUTEX_WAKE, n, NULL, NULL, 0);
+int shmb__ring(const _Atomic uint32_t *bell, int n) {
+        return (int)syscall(SYS_FUTEX, bell, FUTEX_WAKE, n, NULL, NULL, 0);
 }
 
 int shmb__wake(struct shmb_region *r) {
@@ -189,6 +189,7 @@ static int doze(struct shmb_region *r, int64_t deadline) {
                 wait_on(words, n, deadline);
         }
         shmb_sleep_leave(&r->sleeper);
+        r->slept = true;
         return result;
 }
 
@@ -208,15 +209,22 @@ static int wait_until(struct shmb_region *r, int64_t deadline) {
         }
 }
 
-int shmb__wait(struct shmb_region *r, int64_t timeout_ns) {
+int shmb__wait(struct shmb_region *r, int64_t *timeout_ns) {
+        int64_t begin = *timeout_ns > 0 ? shmb__now() : 0;
         int result = shmb__judge(r);
 
-        if (result == -EAGAIN && timeout_ns != 0)
-                result = wait_until(r, shmb__deadline(timeout_ns));
-        if (!shmb_unlikely(r->poll))
-                return result;
-        if (result == -EAGAIN || result == -ETIMEDOUT)
-                return shmb__poll_arm(r, result);
-        shmb__poll_found(r);
+        if (result == -EAGAIN && *timeout_ns != 0)
+                result = wait_until(r, shmb__deadline(*timeout_ns));
+        if (shmb_unlikely(r->poll)) {
+                if (result == -EAGAIN || result == -ETIMEDOUT)
+                        return shmb__poll_arm(r, result);
+                shmb__poll_found(r);
+        }
+        /* Who competes may find it gone, and waits for what is left of his time. */
+        if (result == 0 && *timeout_ns > 0) {
+                *timeout_ns -= shmb__now() - begin;
+                if (*timeout_ns < 1)
+                        *timeout_ns = 1;
+        }
         return result;
 }

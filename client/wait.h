@@ -10,7 +10,7 @@
 /**
  * shmb__wait() - until the ring has what its user needs, or something is to be said
  * @r:          producer (needs room) or consumer (needs items) that found nothing
- * @timeout_ns: 0 looks once more and closer, negative waits for ever
+ * @timeout_ns: 0 looks once more and closer, negative waits for ever; what is left of it comes back
  *
  * Spins for as long as that was worth it lately, then sleeps in slices of at most 100 ms, after
  * each of which everything is looked at again: a wake-up that a hostile reader of the region stole
@@ -19,7 +19,7 @@
  * Return: 0, and the operation will find what it needs; -EAGAIN (@timeout_ns 0 only); -ETIMEDOUT;
  * -EOWNERDEAD, -EPIPE, -ESTALE, -EIDRM, -ESHUTDOWN, -EBADMSG: see <shmbroker.h>.
  */
-int shmb__wait(struct shmb_region *r, int64_t timeout_ns);
+int shmb__wait(struct shmb_region *r, int64_t *timeout_ns);
 
 /* S3 of memory/sleep.h: membarrier(2), or a fence where our wakers fence. */
 void shmb__wait_barrier(struct shmb_region *r);
@@ -27,8 +27,8 @@ void shmb__wait_barrier(struct shmb_region *r);
 /* What shmb__wait() would say now, -EAGAIN if it would wait. */
 int shmb__judge(struct shmb_region *r);
 
-/* W5: wake up to @n of those who sleep on a bell that was changed before. */
-void shmb__ring(const _Atomic uint32_t *bell, int n);
+/* W5: wake up to @n of those who sleep on a bell that was changed before. Return: how many. */
+int shmb__ring(const _Atomic uint32_t *bell, int n);
 
 /*
  * After items were published or released: ring for who sleeps and was not rung for yet. Return: 0,

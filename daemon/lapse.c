@@ -20,6 +20,12 @@
 #include "daemon/objects.h"
 #include "daemon/sys/clock.h"
 
+enum {
+        LAPSE_PROOFS_MAX = 11,
+};
+
+#define LAPSE_PROOF_NS UINT64_C(1000000)
+
 bool lapse_party(Server *server, Region *region, RegionParty *party) {
         if (party->occupancy != SHMB_PARTY_UNPROVEN || region->state == SHMB_REGION_LOST ||
             region->departed || !objects_prove(server, region, party))
@@ -27,6 +33,31 @@ bool lapse_party(Server *server, Region *region, RegionParty *party) {
         region_party_set_proven(region, party);
         objects_publish(region, party);
         return true;
+}
+
+/* In 1 ms, 2 ms ... 1 s; what is not proven by then is looked at when somebody wants the seat. */
+static void lapse_prove_later(Server *server, Region *region) {
+        RegionProof *proof = &region->body->proof;
+
+        if (proof->n_tries >= LAPSE_PROOFS_MAX)
+                return;
+        proof->region = region;
+        if (!proof->deadline.queue &&
+            deadline_join(&server->deadlines, &proof->deadline, DEADLINE_PROOF) < 0)
+                return;
+        deadline_set(&proof->deadline, clock_boottime_ns() + (LAPSE_PROOF_NS << proof->n_tries));
+        proof->n_tries++;
+}
+
+void lapse_on_proof(Server *server, Region *region) {
+        bool left = false;
+        size_t i;
+
+        for (i = 0; i < region->n_parties; i++)
+                left |= region->parties[i].occupancy == SHMB_PARTY_UNPROVEN &&
+                        !lapse_party(server, region, &region->parties[i]);
+        if (left && region->body)
+                lapse_prove_later(server, region);
 }
 
 static void lapse_say(const Lease *lease, const char *reason) {
@@ -77,8 +108,14 @@ static void lapse_end(Server *server, Lease *lease, LeaseEnd how) {
         if (effects.party)
                 bells_take(server, effects.region, effects.party);
         /* Proven at once is the rule: peers hear one word then, not two. */
-        if (!effects.prove || !lapse_party(server, effects.region, effects.party))
+        if (!effects.prove || !lapse_party(server, effects.region, effects.party)) {
                 objects_publish(effects.region, effects.party);
+                if (effects.prove && effects.region->body &&
+                    shmb_geometry_competes(&effects.region->decl->geometry)) {
+                        effects.region->body->proof.n_tries = 0;
+                        lapse_prove_later(server, effects.region);
+                }
+        }
         ledger_lease_ended(server, id, how);
         objects_sweep(effects.region);
         if (effects.idle)

@@ -29,6 +29,9 @@ void lapse_adopt(Server *server, Lease *lease, LeaseClient *client);
 /** lapse_absent_free() - forget a client that did not come back; it has no lease any more */
 void lapse_absent_free(Absent *absent);
 
+/** lapse_on_proof() - look once more whether nobody can write for those who left */
+void lapse_on_proof(Server *server, Region *region);
+
 /** lapse_on_linger() - nobody came back to an on_demand region in time */
 void lapse_on_linger(Server *server, Region *region);
 

@@ -21,6 +21,7 @@
 #include "daemon/objects-internal.h"
 #include "daemon/objects.h"
 #include "daemon/sys/probe.h"
+#include "memory/atomics.h"
 
 bool objects_prove(Server *server, Region *region, RegionParty *party) {
         ObjectsFault fault;
@@ -40,6 +41,9 @@ static void objects_copy(int from, int to, uint64_t size_bytes) {
         uint64_t at = sizeof(ShmbHeader);
         size_t n;
 
+        /* seq_cst: the new epoch was stored before the old bytes are read; pairs with the fence of
+         * group_is_newest() (Dekker: words against epoch) */
+        shmb_fence_full();
         while (at < size_bytes) {
                 n = size_bytes - at < sizeof(bytes) ? size_bytes - at : sizeof(bytes);
                 if (backing_read(from, at, bytes, n) != 0 ||
@@ -111,7 +115,8 @@ static int objects_dig(Region *region, const RegionParty *party, ObjectsFault *f
                          "region \"%s\": %zu earlier objects of %s %u are still mapped by who gave "
                          "it up; it can be had when one of them is let go",
                          region->decl->name, n,
-                         party->role == SHMB_ROLE_PRODUCE ? "lane" : "seat", party->index);
+                         shmb_object_kind_to_string(region_party_object(region, party)->kind),
+                         party->index);
                 return OBJECTS_E_FAILED;
         }
 

@@ -230,6 +230,7 @@ static void objects_free_body(Region *region) {
         if (!body)
                 return;
         bells_close(body, region->n_parties);
+        deadline_leave(&body->proof.deadline);
         control_deinit(&body->control);
         quota_charge_deinit(&body->charge);
         objects_close_graves(body);
@@ -508,7 +509,7 @@ static void objects_set_party(Region *region, const RegionParty *party) {
         ControlParty entry = {
                 .epoch = object->epoch,
                 .occupancy = party->occupancy,
-                .lease = party->lease ? party->lease->id : 0,
+                .lease = party->occupancy == SHMB_PARTY_VACANT ? 0 : party->last_lease,
                 .n_deaths = party->n_deaths,
                 .n_detaches = party->n_detaches,
                 .polls = bells_has(region, party),

@@ -38,6 +38,16 @@ typedef struct ObjectsGrave {
         int fd; /* read-only, owned */
 } ObjectsGrave;
 
+/*
+ * Members of a group wait for what a dead one held until it is proven that he writes no more; and
+ * the kernel takes the memory of a process down a moment after the process.
+ */
+typedef struct RegionProof {
+        Region *region;
+        Deadline deadline;
+        unsigned n_tries;
+} RegionProof;
+
 /* What the daemon holds of a region that has objects. */
 struct RegionBody {
         Control control; /* memory is NULL until somebody holds the region */
@@ -47,6 +57,7 @@ struct RegionBody {
         size_t n_graves;
         int *bells;     /* by party: its FIFO or -1; NULL where nobody polls (daemon/bells.h) */
         BackingDraft *drafts; /* by object, between objects_prepare() and objects_commit() */
+        RegionProof proof;
         QuotaCharge charge;
 };
 

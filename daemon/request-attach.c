@@ -302,6 +302,23 @@ static int attach_answer(Conn *conn, uint64_t id, const Lease *lease, RegionObje
         return r;
 }
 
+/* Who may still write the old seat may as well write the group. */
+static int attach_replace_party(Server *server, Region *region, RegionParty *party,
+                                ObjectsFault *fault) {
+        bool seat = party->role == SHMB_ROLE_CONSUME;
+        RegionParty *group = region_party(region, SHMB_ROLE_NONE, 0);
+        int r = 0;
+
+        /* First, while peers take what he holds for his: they find it again in the new one. */
+        if (seat && group)
+                r = objects_replace(server, region, group, true,
+                                    "somebody who left may still write the old one", fault);
+        if (r == 0)
+                r = objects_replace(server, region, party, seat,
+                                    "somebody may still write the old one", fault);
+        return r;
+}
+
 /* Nobody but the new holder can write the party's object behind this; peers know who that is. */
 static int attach_prepare_party(Conn *conn, const LeaseEffects *effects, ObjectsFault *fault) {
         Server *server = conn->server;
@@ -321,9 +338,7 @@ static int attach_prepare_party(Conn *conn, const LeaseEffects *effects, Objects
                          region->reason ? region->reason : "its objects are gone");
                 return OBJECTS_E_LOST;
         }
-        return objects_replace(server, region, effects->party,
-                               effects->party->role == SHMB_ROLE_CONSUME,
-                               "somebody may still write the old one", fault);
+        return attach_replace_party(server, region, effects->party, fault);
 }
 
 /* The lease exists; from here on it is answered for or rolled back. */

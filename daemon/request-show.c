@@ -20,7 +20,7 @@
 #include "daemon/objects.h"
 #include "daemon/request.h"
 #include "daemon/sys/clock.h"
-#include "memory/layout.h"
+#include "memory/slots.h"
 #include "protocol/wire.h"
 
 typedef struct ShowDepth ShowDepth;
@@ -94,8 +94,35 @@ static void show_read_seat(Region *region, int fd, ShowDepth *depth) {
                                  sizeof(place)) != 0)
                         return;
                 /* A place in an older lane says nothing of the one that is there now. */
-                if (memcmp(&place.epoch, &object->epoch, sizeof(object->epoch)) == 0)
-                        depth->dones[lane] = show_max(depth->dones[lane], show_word(&place.done));
+                if (memcmp(&place.epoch, &object->epoch, sizeof(object->epoch)) != 0)
+                        continue;
+                depth->dones[lane] = show_max(depth->dones[lane], show_word(&place.done));
+        }
+}
+
+/* Where consumers compete: what is not done, by the word of each slot. */
+static void show_read_group(Region *region, int fd, ShowDepth *depth) {
+        const ShmbGeometry *geometry = &region->decl->geometry;
+        uint64_t words[512], at, item, i, n;
+        ShmbSlots slots;
+        uint32_t lane;
+
+        for (lane = 0; lane < geometry->n_lanes; lane++) {
+                slots = shmb_slots_of(geometry, NULL, lane,
+                                      region_object(region, SHMB_OBJECT_LANE, lane)->epoch);
+                depth->dones[lane] = depth->tails[lane];
+                for (at = 0; at < geometry->capacity && at < depth->tails[lane]; at += n) {
+                        n = geometry->capacity - at < 512 ? geometry->capacity - at : 512;
+                        if (backing_read(fd, offsetof(ShmbGroup, words) +
+                                                     (lane * geometry->capacity + at) * 8,
+                                         words, n * 8) != 0)
+                                return;
+                        for (i = 0; i < n && at + i < depth->tails[lane]; i++) {
+                                item = depth->tails[lane] - 1;
+                                item -= (item - at - i) & slots.mask;
+                                depth->dones[lane] -= !shmb_slots_is_done(&slots, item, words[i]);
+                        }
+                }
         }
 }
 
@@ -107,12 +134,14 @@ static void show_read(Server *server, Region *region, ShowDepth *depth) {
 
         for (i = 0; i < region->n_objects && region->state == SHMB_REGION_LIVE; i++) {
                 object = &region->objects[i];
-                if (object->kind != SHMB_OBJECT_LANE && object->kind != SHMB_OBJECT_SEAT)
+                if (object->kind == SHMB_OBJECT_CONTROL || object->kind == SHMB_OBJECT_DATA)
                         continue;
                 if (objects_open(server, region, object, false, &fd, &fault))
                         continue;
                 if (object->kind == SHMB_OBJECT_LANE)
                         show_read_lane(fd, object->index, depth);
+                else if (object->kind == SHMB_OBJECT_GROUP)
+                        show_read_group(region, fd, depth);
                 else
                         show_read_seat(region, fd, depth);
                 close(fd);

@@ -342,6 +342,7 @@ static void takeover_read_parties(Server *server, Region *region) {
                 memcpy(&party->n_deaths, &entry.n_deaths, sizeof(party->n_deaths));
                 memcpy(&party->n_detaches, &entry.n_detaches, sizeof(party->n_detaches));
                 memcpy(&occupancy, &entry.occupancy, sizeof(occupancy));
+                memcpy(&party->last_lease, &entry.lease, sizeof(party->last_lease));
                 party->n_deaths += !party->lease && occupancy == SHMB_PARTY_HELD;
                 takeover_restore_bell(server, region, party, &entry);
                 takeover_restore_segments(region, party, &entry);

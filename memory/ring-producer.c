@@ -76,12 +76,30 @@ static int producer_read_head(const ShmbRingProducer *producer, ShmbRingSeat *se
         return 0;
 }
 
+/* Goes on over what members of the group are done with. */
+static uint64_t producer_read_group(ShmbRingProducer *producer) {
+        uint64_t freed = shmb_slots_done_below(&producer->group, producer->group_freed,
+                                               producer->tail);
+
+        /* relaxed, both: ordered after the words by their acquire; a word of a group that was
+         * replaced, or of a lane that is somebody else's by now, says nothing */
+        if (shmb_load_relaxed(producer->group_newest) == producer->group_epoch &&
+            shmb_load_relaxed(producer->newest) == producer->epoch)
+                producer->group_freed = freed;
+        return producer->tail - producer->group_freed;
+}
+
 /* Sets the limit by the place of the slowest seat. */
 static int producer_read_heads(ShmbRingProducer *producer, ShmbRingLook look) {
         uint64_t n_in_flight = 0;
         uint32_t i;
         int r;
 
+        if (producer->group.words) {
+                n_in_flight = producer_read_group(producer);
+                producer->limit = producer->tail - n_in_flight + producer->mask + 1;
+                return 0;
+        }
         for (i = 0; i < producer->n_seats; i++) {
                 ShmbRingSeat *seat = &producer->seats[i];
 
@@ -226,10 +244,30 @@ int shmb_ring_producer_init(ShmbRingProducer *producer, const ShmbGeometry *geom
                         &producer->lane->counters.n_wakes, fence_always);
         for (i = 0; i < geometry->n_seats; i++) {
                 producer_set_seat(producer, i, &seats[i]);
-                r = producer_first_head(producer, &producer->seats[i]);
+                /* Where consumers compete no seat has a head. */
+                r = shmb_geometry_competes(geometry)
+                                    ? 0
+                                    : producer_first_head(producer, &producer->seats[i]);
                 if (r < 0)
                         return r;
         }
+        return 0;
+}
+
+int shmb_ring_producer_set_group(ShmbRingProducer *producer, const ShmbGeometry *geometry,
+                                 const ShmbMapped *group) {
+        uint64_t capacity = producer->mask + 1;
+
+        if (!shmb_mapped_fits(group, shmb_geometry_object_size(geometry, SHMB_OBJECT_GROUP)))
+                return -EINVAL;
+        if (!producer->group.words && producer->tail > capacity)
+                producer->group_freed = producer->tail - capacity;
+        producer->group = shmb_slots_of(geometry, group->memory, producer->lane_index,
+                                        producer->epoch);
+        producer->group_newest = group->newest;
+        producer->group_epoch = group->epoch;
+        producer->poisoned = false;
+        shmb_waker_set_bells(&producer->waker, producer->lane->bells);
         return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "memory/mapped.h"
 #include "memory/ring.h"
 #include "memory/sleep.h"
+#include "memory/slots.h"
 
 /* One seat as this producer sees it. */
 typedef struct ShmbRingSeat {
@@ -48,6 +49,11 @@ typedef struct ShmbRingProducer {
         const _Atomic uint64_t *backed;
         uint64_t ahead;  /* so many before that, more is to be asked for */
         uint64_t hungry; /* at which `backed` more is wanted; 0: it is not */
+        /* consumers compete: what is done stands in the group; words is NULL where they do not */
+        ShmbSlots group;
+        const _Atomic uint32_t *group_newest;
+        uint32_t group_epoch;
+        uint64_t group_freed;
         ShmbWaker waker; /* who may sleep until we publish: one peer a seat */
         ShmbRingSeat seats[SHMB_SEATS_MAX];
 } ShmbRingProducer;
@@ -82,6 +88,16 @@ int shmb_ring_producer_init(ShmbRingProducer *producer, const ShmbGeometry *geom
  */
 void shmb_ring_producer_set_backed(ShmbRingProducer *producer, const _Atomic uint64_t *backed,
                                    uint64_t ahead);
+
+/**
+ * shmb_ring_producer_set_group() - consumers compete; again when the group was replaced
+ * @producer: fresh, or one that had another group
+ * @group: mapped read-only
+ *
+ * Return: 0; -EINVAL (too short, or not aligned).
+ */
+int shmb_ring_producer_set_group(ShmbRingProducer *producer, const ShmbGeometry *geometry,
+                                 const ShmbMapped *group);
 
 /**
  * shmb_ring_producer_switch_seat() - go on with the object that replaced a seat

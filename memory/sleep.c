@@ -49,6 +49,10 @@ void shmb_waker_init(ShmbWaker *waker, ShmbBell *own, _Atomic uint64_t *n_wakes,
         *waker = (ShmbWaker){.own = own, .n_wakes = n_wakes, .fence_always = fence_always};
 }
 
+void shmb_waker_set_bells(ShmbWaker *waker, _Atomic uint32_t *bells) {
+        waker->bells = bells;
+}
+
 void shmb_waker_set_peer(ShmbWaker *waker, uint32_t index, const ShmbSleep *peer) {
         waker->peers[index] = peer;
         /* even: equal to no seq that is rung for */
@@ -56,12 +60,14 @@ void shmb_waker_set_peer(ShmbWaker *waker, uint32_t index, const ShmbSleep *peer
 }
 
 bool shmb_waker_ring(ShmbWaker *waker, uint32_t index, uint32_t seq) {
+        _Atomic uint32_t *bell = waker->bells ? &waker->bells[index] : &waker->own->bell;
+
         if (seq == waker->woken[index])
                 return false;
         waker->woken[index] = seq;
         /* release: whoever wakes by it sees what was published before; relaxed load: only we write
          * it */
-        shmb_store_release(&waker->own->bell, shmb_load_relaxed(&waker->own->bell) + 1);
+        shmb_store_release(bell, shmb_load_relaxed(bell) + 1);
         /* relaxed: for display */
         shmb_store_relaxed(waker->n_wakes, shmb_load_relaxed(waker->n_wakes) + 1);
         return true;

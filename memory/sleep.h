@@ -47,9 +47,9 @@ typedef struct ShmbSleepWord {
 } ShmbSleepWord;
 
 enum {
-        /* bells of all peers, and news; FUTEX_WAITV_MAX is 128 */
-        SHMB_SLEEP_WORDS_MAX = (SHMB_LANES_MAX > SHMB_SEATS_MAX ? SHMB_LANES_MAX
-                                                                : SHMB_SEATS_MAX) + 1,
+        SHMB_SLEEP_PEERS_MAX = SHMB_LANES_MAX > SHMB_SEATS_MAX ? SHMB_LANES_MAX : SHMB_SEATS_MAX,
+        /* Bells of all lanes and of all other seats, and news: just FUTEX_WAITV_MAX. */
+        SHMB_SLEEP_WORDS_MAX = SHMB_LANES_MAX + SHMB_SEATS_MAX,
 };
 
 typedef struct ShmbSleeper {
@@ -60,10 +60,11 @@ typedef struct ShmbSleeper {
 /* One waker and all who may wait for it. */
 typedef struct ShmbWaker {
         ShmbBell *own;
+        _Atomic uint32_t *bells;   /* where each peer has one of its own: by index; or NULL */
         _Atomic uint64_t *n_wakes; /* our counter of it */
         bool fence_always;         /* our process is not registered for membarrier */
-        const ShmbSleep *peers[SHMB_SLEEP_WORDS_MAX - 1];
-        uint32_t woken[SHMB_SLEEP_WORDS_MAX - 1]; /* seq of each peer that we last rang for */
+        const ShmbSleep *peers[SHMB_SLEEP_PEERS_MAX];
+        uint32_t woken[SHMB_SLEEP_PEERS_MAX]; /* seq of each peer that we last rang for */
 } ShmbWaker;
 
 /**
@@ -102,6 +103,12 @@ void shmb_sleep_leave(ShmbSleeper *sleeper);
  */
 void shmb_waker_init(ShmbWaker *waker, ShmbBell *own, _Atomic uint64_t *n_wakes,
                      bool fence_always);
+
+/*
+ * shmb_waker_set_bells() - one bell for each peer, in our own object: whoever is rung for is woken
+ * alone
+ */
+void shmb_waker_set_bells(ShmbWaker *waker, _Atomic uint32_t *bells);
 
 /* shmb_waker_set_peer() - who sleeps at @index from now on; nothing was rung for it yet. */
 void shmb_waker_set_peer(ShmbWaker *waker, uint32_t index, const ShmbSleep *peer);

@@ -142,6 +142,8 @@ int lease_grant(Registry *registry, Region *region, LeaseClient *client, ShmbRol
                 return r;
 
         lease->id = registry->next_lease++;
+        if (party)
+                party->last_lease = lease->id;
         lease->since_ns = now_ns;
         registry->n_granted++;
         *ret_effects = (LeaseEffects){ .region = region, .party = party, .prove = prove };
@@ -173,6 +175,8 @@ int lease_restore(Registry *registry, Region *region, LeaseClient *client, ShmbR
                 return r;
 
         lease->id = id;
+        if (party)
+                party->last_lease = id;
         lease->since_ns = since_ns;
         lease->mapped = true;
         *ret_lease = lease;

@@ -3,13 +3,13 @@
 /*
  * Segments
  *
- * Invariant: freed <= published <= backed <= freed + capacity + a segment. Counts are free-running,
- * as in the lane; none of them gets near 2^64 by items, and none is taken from anybody without a
+ * Invariant: freed <= published <= backed <= freed + capacity + a segment. Counts run on freely,
+ * as in the lane; none gets near 2^64 by items, and none is taken from anybody without a
  * bound.
  *
- * The last segment: where the consumer is in the middle of one, the producer may be in front of him
- * in the same one, a lap later. It is the same memory, so it is there; and it is not given back when
- * the consumer leaves it.
+ * The last segment: where the consumer is in the middle of one, the producer may be in the same
+ * one, a lap later. It is the same memory, so it is there; and it is not given back when the
+ * consumer leaves it.
  */
 
 #include "daemon/core/segments.h"

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Words of Slots
+ *
+ * What stands in the group object for each slot: memory/group.h has the meaning, memory/layout.h
+ * the bits. The lap of an item tells it from those that were in its slot before: the lower 32 bits
+ * count laps, the upper 8 are the epoch of the lane, which begins at 0 again with each new object.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "memory/atomics.h"
+#include "memory/geometry.h"
+#include "memory/layout.h"
+
+#define SHMB_SLOT_LEASE_MASK ((UINT64_C(1) << SHMB_SLOT_LEASE_BITS) - 1)
+
+/* The words of one lane in one epoch of it. */
+typedef struct ShmbSlots {
+        _Atomic uint64_t *words;
+        uint64_t mask;  /* capacity - 1 */
+        uint32_t shift; /* capacity is 1 << shift */
+        uint32_t epoch; /* of the lane */
+} ShmbSlots;
+
+/* The words of lane @index in a group that is mapped at @memory, or, NULL, is not. */
+static inline ShmbSlots shmb_slots_of(const ShmbGeometry *geometry, void *memory, uint32_t index,
+                                      uint32_t epoch) {
+        ShmbGroup *group = memory;
+        ShmbSlots slots = {
+                .words = group ? group->words + index * geometry->capacity : NULL,
+                .mask = geometry->capacity - 1,
+                .epoch = epoch & 0xff,
+        };
+
+        while (UINT64_C(1) << slots.shift < geometry->capacity)
+                slots.shift++;
+        return slots;
+}
+
+static inline _Atomic uint64_t *shmb_slots_at(const ShmbSlots *slots, uint64_t item) {
+        return &slots->words[item & slots->mask];
+}
+
+/* What stands there for @item in this state; READY and DONE are nobody's. */
+static inline uint64_t shmb_slots_word(const ShmbSlots *slots, uint64_t item, uint32_t lease,
+                                       uint64_t state) {
+        uint64_t lap = (uint64_t)slots->epoch << 32 | (item >> slots->shift & UINT32_MAX);
+
+        return lap << (SHMB_SLOT_LEASE_BITS + SHMB_SLOT_STATE_BITS) |
+               (uint64_t)lease << SHMB_SLOT_STATE_BITS | state;
+}
+
+/* Whose it is, if somebody holds it. */
+static inline uint32_t shmb_slots_lease(uint64_t word) {
+        return (uint32_t)(word >> SHMB_SLOT_STATE_BITS & SHMB_SLOT_LEASE_MASK);
+}
+
+static inline bool shmb_slots_is_done(const ShmbSlots *slots, uint64_t item, uint64_t word) {
+        return word == shmb_slots_word(slots, item, 0, SHMB_SLOT_DONE);
+}
+
+/* Done, or its slot belongs to a later item already, for which it had to be. */
+static inline bool shmb_slots_is_past(const ShmbSlots *slots, uint64_t item, uint64_t word) {
+        uint32_t laps = (uint32_t)(word >> (SHMB_SLOT_LEASE_BITS + SHMB_SLOT_STATE_BITS)) -
+                        (uint32_t)(item >> slots->shift);
+
+        return shmb_slots_is_done(slots, item, word) ||
+               (word >> (64 - 8) == slots->epoch && laps - 1 < UINT32_MAX / 2);
+}
+
+/*
+ * Given back, or done in the lap before. In the first lap: never used, or done in whatever epoch
+ * was before, whose lane was drained before anybody came here.
+ */
+static inline bool shmb_slots_is_free(const ShmbSlots *slots, uint64_t item, uint64_t word) {
+        if (word == shmb_slots_word(slots, item, 0, SHMB_SLOT_READY))
+                return true;
+        if (item > slots->mask)
+                return shmb_slots_is_done(slots, item - slots->mask - 1, word);
+        return word == 0 || (word >> (64 - 8) != slots->epoch && shmb_slots_lease(word) == 0 &&
+                             (word & 3) == SHMB_SLOT_DONE);
+}
+
+/* Items below @tail that are not done, for display. */
+static inline uint64_t shmb_slots_count_left(const ShmbSlots *slots, uint64_t tail) {
+        uint64_t item = tail > slots->mask ? tail - slots->mask - 1 : 0, n = 0;
+
+        for (; item < tail; item++)
+                /* relaxed: for display */
+                n += !shmb_slots_is_done(slots, item,
+                                         shmb_load_relaxed(shmb_slots_at(slots, item)));
+        return n;
+}
+
+/**
+ * shmb_slots_done_below() - how far all items are done: what a producer may fill again
+ * @from: all below are done
+ * @to: no item of this or a later index exists
+ *
+ * Looks at no more than a lap, whatever stands there. Return: the first item in [@from, @to) that
+ * is not done, or @to.
+ */
+static inline uint64_t shmb_slots_done_below(const ShmbSlots *slots, uint64_t from, uint64_t to) {
+        /* acquire: the member has read the item; pairs with the exchange of group_settle() */
+        while (from < to && shmb_slots_is_done(slots, from,
+                                               shmb_load_acquire(shmb_slots_at(slots, from))))
+                from++;
+        return from;
+}
