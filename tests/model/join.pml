@@ -7,7 +7,8 @@
  * any step, and then by its successor (lease 2), who finds its place as the dead one left it. Store
  * buffers as in group.pml (PSO with release); the broker's stores to control are not held back.
  *
- * Searched for: an item that is not what its index says (lapped, or a gap), a consumer that waits for ever.
+ * Searched for: an item that is not what its index says (lapped, or a gap), a consumer that waits
+ * for ever.
  *
  * Mutants, each of which must be caught:
  *
