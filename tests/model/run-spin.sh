@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# run-spin.sh pass|deadlock MODEL COMPILER... [-- -DNAME...]: search all states of a model, and hold
-# what is found against what must be found. A variant that must deadlock shows that the search can see
-# what the other one is free of.
+# run-spin.sh pass|deadlock|violation MODEL COMPILER... [-- -DNAME...]: search all states of a model,
+# print how many there were, and hold what is found against what must be found. A variant that must
+# fail shows that the search can see what the other one is free of.
 
 set -eu
 
@@ -30,6 +30,8 @@ spin -a "$@" "$model"
 $compiler -O2 -w -DSAFETY -DCOLLAPSE -DMEMLIM=2048 -o pan pan.c
 ./pan -m1000000 >log 2>&1 || true
 grep -E '^pan|State-vector|states, stored' log
+echo "$(basename "$model") $*: $(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' log) states," \
+     "$(sed -n 's/.*\(errors: [0-9]*\)$/\1/p' log)"
 
 if grep -qE 'max search depth too small|memory limit|out of memory|Search not completed' log &&
    [ "$expected" = pass ]; then
@@ -43,5 +45,13 @@ pass)
 deadlock)
         grep -q 'errors: 1$' log
         grep -q '^pan:1: invalid end state' log
+        ;;
+violation)
+        grep -q 'errors: 1$' log
+        grep -q '^pan:1: assertion violated' log
+        ;;
+*)
+        echo "what must be found: pass, deadlock or violation"
+        exit 1
         ;;
 esac
