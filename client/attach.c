@@ -474,6 +474,7 @@ int shmb_attach(struct shmb *c, const char *name, enum shmb_role role,
 
         result = attach_patiently(r, &known);
         if (result < 0) {
+                free(r->cast.copies);
                 free(r);
                 return result;
         }
@@ -538,6 +539,7 @@ struct shmb_region *shmb_detach(struct shmb_region *r) {
         else
                 unmap_all(r, true);
         shmb__poll_free(r);
+        free(r->cast.copies);
         free(r);
         shmb__unref(c);
         return NULL;

@@ -80,4 +80,6 @@ const ShmbEngine *shmb__engine_of(const struct shmb_region *r);
 extern const ShmbEngine shmb__engine_ring_producer, shmb__engine_ring_consumer;
 extern const ShmbEngine shmb__engine_queue_producer, shmb__engine_queue_consumer;
 extern const ShmbEngine shmb__engine_group_producer, shmb__engine_group_member;
+extern const ShmbEngine shmb__engine_reliable_producer, shmb__engine_reliable_consumer;
+extern const ShmbEngine shmb__engine_cast_producer, shmb__engine_cast_consumer;
 extern const ShmbEngine shmb__engine_queue_group_producer, shmb__engine_queue_member;

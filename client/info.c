@@ -64,6 +64,17 @@ static void add_counters(const ShmbCounters *counters, struct shmb_stats *all) {
                 all->high_water = high_water;
 }
 
+/* Of a broadcast only who is there. */
+static bool seat_counts(const struct shmb_region *r, uint32_t seat) {
+        const ShmbControl *control = r->control.memory;
+
+        if (r->geometry.kind != SHMB_KIND_BROADCAST && r->geometry.kind != SHMB_KIND_LATEST)
+                return true;
+        /* relaxed: for display */
+        return shmb_load_relaxed(&control->parties[r->geometry.n_lanes + seat].occupancy) ==
+               SHMB_PARTY_HELD;
+}
+
 /* Items that the slowest seat has not released yet. */
 static uint64_t lane_used(const struct shmb_region *r, uint32_t lane) {
         const ShmbLane *words = r->lanes[lane].memory;
@@ -79,7 +90,7 @@ static uint64_t lane_used(const struct shmb_region *r, uint32_t lane) {
         }
         for (i = 0; i < r->geometry.n_seats; i++) {
                 seat = r->seats[i].memory;
-                if (!seat)
+                if (!seat || !seat_counts(r, i))
                         continue;
                 /* relaxed, all: for display */
                 n = tail;

@@ -361,6 +361,3 @@ ssize_t shmb_recv(struct shmb_region *r, void *data, size_t n_bytes_max, int64_t
         return r ? -EOPNOTSUPP : -EINVAL;
 }
 
-uint64_t shmb_missed(struct shmb_region *r) {
-        return 0;
-}

@@ -20,6 +20,7 @@
 #include "client/shmb.h"
 #include <shmbroker.h>
 #include "memory/atomics.h"
+#include "memory/cast.h"
 #include "memory/group.h"
 #include "memory/ring-consumer.h"
 #include "memory/ring-producer.h"
@@ -37,6 +38,13 @@ typedef struct ShmbQueueEnd {
         uint64_t told[SHMB_LANES_MAX]; /* consumer: released, as the broker knows it */
         int64_t tell_at, tell_delay;  /* not to speak to a broker that is away all the time */
 } ShmbQueueEnd;
+
+/* What broadcast and latest need besides: client/engine-cast.c. */
+typedef struct ShmbCastEnd {
+        uint32_t held[SHMB_SEATS_MAX], n_held; /* producer: seats on which somebody is */
+        uint8_t *copies;                       /* consumer: what a peek shows; owned */
+        uint64_t n_missed_said;
+} ShmbCastEnd;
 
 struct shmb_region {
         /* the fast path, one line */
@@ -77,6 +85,7 @@ struct shmb_region {
         uint32_t fetch_next; /* with which peer the next attempt begins */
 
         ShmbQueueEnd queue;
+        ShmbCastEnd cast;
 
         /* how it waits, and counts */
         ShmbCounters *counters; /* in our own lane or seat */
@@ -90,6 +99,8 @@ struct shmb_region {
                 ShmbRingProducer producer;
                 ShmbRingConsumer consumer;
                 ShmbGroupMember member;
+                ShmbCastProducer cast_producer;
+                ShmbCastConsumer cast_consumer;
         };
 };
 

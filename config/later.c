@@ -28,8 +28,6 @@ typedef struct Later {
 
 static const Later laters[] = {
         {CONFIG_KEY_KIND, LATER_IS, SHMB_KIND_STREAM},
-        {CONFIG_KEY_KIND, LATER_IS, SHMB_KIND_BROADCAST},
-        {CONFIG_KEY_KIND, LATER_IS, SHMB_KIND_LATEST},
 
 
         {CONFIG_KEY_BACKING, LATER_IS, SHMB_BACKING_FILE},

@@ -28,7 +28,8 @@ typedef struct ShowDepth ShowDepth;
 /* What pread() found in the lanes and seats of one region. */
 struct ShowDepth {
         uint64_t tails[SHMB_LANES_MAX], dones[SHMB_LANES_MAX];
-        uint64_t dropped, redelivered, waits, wakes;
+        bool any_seat; /* broadcast: somebody is there */
+        uint64_t dropped, redelivered, missed, waits, wakes;
 };
 
 static uint64_t show_max(uint64_t a, uint64_t b) {
@@ -66,6 +67,7 @@ static uint64_t show_word(const void *word) {
 static void show_add_counters(ShowDepth *depth, const ShmbCounters *counters) {
         depth->dropped += show_word(&counters->n_dropped);
         depth->redelivered += show_word(&counters->n_redelivered);
+        depth->missed += show_word(&counters->n_missed);
         depth->waits += show_word(&counters->n_waits);
         depth->wakes += show_word(&counters->n_wakes);
 }
@@ -79,10 +81,15 @@ static void show_read_lane(int fd, uint32_t lane, ShowDepth *depth) {
                            sizeof(depth->tails[lane]));
 }
 
-static void show_read_seat(Region *region, int fd, ShowDepth *depth) {
+/* Of a broadcast the slowest who is there counts; elsewhere who is furthest, of all there were. */
+static void show_read_seat(Region *region, uint32_t index, int fd, ShowDepth *depth) {
+        ShmbKind kind = region->decl->geometry.kind;
+        bool broadcast = kind == SHMB_KIND_BROADCAST || kind == SHMB_KIND_LATEST;
+        bool held = region_party(region, SHMB_ROLE_CONSUME, index)->lease;
         const RegionObject *object;
         ShmbCounters counters;
         ShmbPlace place;
+        uint64_t done;
         uint32_t lane;
 
         if (backing_read(fd, offsetof(ShmbSeat, counters), &counters, sizeof(counters)) == 0)
@@ -96,8 +103,13 @@ static void show_read_seat(Region *region, int fd, ShowDepth *depth) {
                 /* A place in an older lane says nothing of the one that is there now. */
                 if (memcmp(&place.epoch, &object->epoch, sizeof(object->epoch)) != 0)
                         continue;
-                depth->dones[lane] = show_max(depth->dones[lane], show_word(&place.done));
+                done = show_word(&place.done);
+                if (!broadcast)
+                        depth->dones[lane] = show_max(depth->dones[lane], done);
+                else if (held && (!depth->any_seat || done < depth->dones[lane]))
+                        depth->dones[lane] = done;
         }
+        depth->any_seat |= held;
 }
 
 /* Where consumers compete: what is not done, by the word of each slot. */
@@ -143,17 +155,21 @@ static void show_read(Server *server, Region *region, ShowDepth *depth) {
                 else if (object->kind == SHMB_OBJECT_GROUP)
                         show_read_group(region, fd, depth);
                 else
-                        show_read_seat(region, fd, depth);
+                        show_read_seat(region, object->index, fd, depth);
                 close(fd);
         }
 }
 
 static void show_fill_depth(Server *server, Region *region, WireRegion *entry) {
         uint64_t capacity = region->decl->geometry.capacity, used;
+        ShmbKind kind = region->decl->geometry.kind;
+        bool broadcast = kind == SHMB_KIND_BROADCAST || kind == SHMB_KIND_LATEST;
         ShowDepth depth = {};
         uint32_t i;
 
         show_read(server, region, &depth);
+        if (broadcast && !depth.any_seat)
+                memcpy(depth.dones, depth.tails, sizeof(depth.dones));
         for (i = 0; i < region->decl->geometry.n_lanes; i++) {
                 used = depth.tails[i] - depth.dones[i];
                 entry->used = show_max(entry->used, used < capacity ? used : capacity);
@@ -161,6 +177,7 @@ static void show_fill_depth(Server *server, Region *region, WireRegion *entry) {
         }
         entry->dropped = depth.dropped;
         entry->redelivered = depth.redelivered;
+        entry->missed = depth.missed;
         entry->waits = depth.waits;
         entry->wakes = depth.wakes;
 }

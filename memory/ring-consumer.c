@@ -74,11 +74,34 @@ static void consumer_cure(ShmbRingConsumer *consumer, const ShmbRingCursor *curs
                 consumer->n_poison_unsaid = consumer->n_poisoned;
 }
 
+/* Whether the producer has admitted us: then we begin where he says. */
+static bool consumer_join(const ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
+        const ShmbJoin *join = &cursor->lane->joins[consumer->index];
+        uint64_t at;
+
+        /* acquire: `at` goes with it; pairs with release in shmb_ring_producer_admit() */
+        if (consumer->lease == 0 || shmb_load_acquire(&join->lease) != consumer->lease)
+                return false;
+        /* relaxed: ordered by the above; a lie shows against tail */
+        at = shmb_load_relaxed(&join->at);
+        cursor->next = cursor->edge = cursor->tail = cursor->head = cursor->taken = at;
+        /* relaxed, all: published by the next store */
+        shmb_store_relaxed(&cursor->place->taken, at);
+        shmb_store_relaxed(&cursor->place->done, at);
+        shmb_store_relaxed(&cursor->place->head, at);
+        /* release: these are the counts of our lease; pairs with acquire in producer_read_head() */
+        shmb_store_release(&cursor->place->lease, consumer->lease);
+        cursor->joined = true;
+        return true;
+}
+
 /* Believes the lane's tail, or finds out that it cannot. */
 static int consumer_read_tail(const ShmbRingConsumer *consumer, ShmbRingCursor *cursor) {
         uint64_t tail, backed = UINT64_MAX, most = consumer->mask + 1;
 
         if (cursor->last || cursor->poisoned)
+                return 0;
+        if (!cursor->joined && !consumer_join(consumer, cursor))
                 return 0;
         /* acquire: makes the items below tail visible; pairs with release of tail in
          * shmb_ring_producer_publish() */
@@ -207,6 +230,10 @@ static int consumer_plan_place(const ShmbRingConsumer *consumer, const ShmbPlace
         ConsumerPlace plan = {.fresh = true};
         uint64_t tail;
 
+        if (consumer->joins) {
+                *ret_plan = plan;
+                return 0;
+        }
         /* acquire: as in consumer_read_tail() */
         tail = shmb_load_acquire(&((const ShmbLane *)lane->memory)->tail);
         /* relaxed: only we write these; the broker ordered our predecessor before us */
@@ -248,6 +275,7 @@ static void consumer_enter_lane(ShmbRingConsumer *consumer, uint32_t index, cons
                 .epoch = lane->epoch,
                 .small_max = CONSUMER_SMALL_MIN,
                 .n_pauses = CONSUMER_PAUSES,
+                .joined = !consumer->joins,
         };
         shmb_waker_set_peer(&consumer->waker, index, &memory->sleep);
 
@@ -306,6 +334,7 @@ int shmb_ring_consumer_init(ShmbRingConsumer *consumer, const ShmbGeometry *geom
                 .stride = geometry->stride,
                 .item_size = geometry->item_size,
                 .n_lanes = geometry->n_lanes,
+                .joins = geometry->kind == SHMB_KIND_BROADCAST,
                 .turn_max = geometry->n_lanes > 1 ? CONSUMER_TURN_MAX : UINT64_MAX,
                 .batch_min = consumer_batch_min(geometry->stride),
                 .lane_size = shmb_geometry_object_size(geometry, SHMB_OBJECT_LANE),
@@ -343,6 +372,11 @@ int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
         consumer_cure(consumer, cursor);
         consumer_enter_lane(consumer, index, lane, &plan);
         return 0;
+}
+
+void shmb_ring_consumer_set_lease(ShmbRingConsumer *consumer, uint32_t index, uint64_t lease) {
+        consumer->index = index;
+        consumer->lease = lease;
 }
 
 void shmb_ring_consumer_set_backed(ShmbRingConsumer *consumer, uint32_t index,

@@ -34,6 +34,7 @@ typedef struct ShmbRingCursor {
         uint32_t epoch;
         bool last;     /* the lane was replaced: `tail` is the last that is believed */
         bool poisoned; /* its producer broke the protocol */
+        bool joined;   /* reliable broadcast: admitted; elsewhere always */
         bool patient;  /* batches form while we wait a little: shmb_ring_consumer_look() */
         uint32_t n_small;   /* looks that found few items, since the last try to be patient */
         uint32_t small_max; /* as many are worth a try */
@@ -50,6 +51,9 @@ typedef struct ShmbRingConsumer {
         uint32_t batch_min; /* items that are worth a look at tail */
         uint32_t n_lanes, n_poisoned, n_poison_unsaid;
         uint64_t turn_max;  /* items of one turn */
+        uint64_t lease; /* broadcast: ours, by which producers admit us */
+        uint32_t index; /* broadcast: our seat */
+        bool joins;     /* broadcast: begins where each producer says */
         uint64_t lane_size;
         ShmbWaker waker; /* who may sleep until we release: one peer a lane */
         ShmbRingCursor cursors[SHMB_LANES_MAX];
@@ -93,6 +97,9 @@ int shmb_ring_consumer_init(ShmbRingConsumer *consumer, const ShmbGeometry *geom
 int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
                                    const ShmbMapped *lane);
 
+/* Reliable broadcast, before anything else is done: who we are. */
+void shmb_ring_consumer_set_lease(ShmbRingConsumer *consumer, uint32_t index, uint64_t lease);
+
 /*
  * A lane is one of a queue, anew after each switch: @backed is the word in control, and a turn ends
  * after @turn_max items, so that memory can be given back.
@@ -100,10 +107,8 @@ int shmb_ring_consumer_switch_lane(ShmbRingConsumer *consumer, uint32_t index,
 void shmb_ring_consumer_set_backed(ShmbRingConsumer *consumer, uint32_t index,
                                    const _Atomic uint64_t *backed, uint64_t turn_max);
 
-/**
- * shmb_ring_consumer_trust_lane() - the broker gave a lane to another holder: forget what the last
- * one said, look anew from our `done`. Return: 0; -EBUSY (a span of it is held); -EINVAL.
- */
+/* The broker gave a lane to another holder: forget what the last one said, look anew from our
+ * `done`. Return: 0; -EBUSY (a span of it is held); -EINVAL. */
 int shmb_ring_consumer_trust_lane(ShmbRingConsumer *consumer, uint32_t index);
 
 /**
@@ -125,12 +130,8 @@ int shmb_ring_consumer_lose(ShmbRingConsumer *consumer, uint32_t index);
 /* Pop of other than one item. */
 int shmb_ring_pop_slow(ShmbRingConsumer *consumer, void *ret_items, uint32_t n);
 
-/**
- * shmb_ring_consumer_words() - S1 of memory/sleep.h: the bells that ring when there may be items
- * @ret_words: at least SHMB_SLEEP_WORDS_MAX entries; the caller adds news of control
- *
- * Return: how many were filled in.
- */
+/* S1 of memory/sleep.h: the bells that ring when there may be items; the caller adds news. Return:
+ * how many words. */
 uint32_t shmb_ring_consumer_words(const ShmbRingConsumer *consumer, ShmbSleepWord *ret_words);
 
 /* shmb_ring_consumer_lane() - whose turn it is: the peer to wake after a release, by its index. */

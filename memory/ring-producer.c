@@ -57,6 +57,10 @@ static int producer_read_head(const ShmbRingProducer *producer, ShmbRingSeat *se
          * in consumer_enter_lane() */
         if (shmb_load_acquire(&seat->place->epoch) != producer->epoch)
                 return 0;
+        /* acquire: counts of that lease are read, or newer; pairs with release of lease in
+         * consumer_join() */
+        if (producer->admits && shmb_load_acquire(&seat->place->lease) != seat->lease)
+                return 0;
         /* acquire: the consumer has read all items below, their slots may be filled again; pairs
          * with release of head and done in shmb_ring_consumer_done() */
         freed = shmb_load_acquire(is_exact ? &seat->place->done : &seat->place->head);
@@ -103,6 +107,8 @@ static int producer_read_heads(ShmbRingProducer *producer, ShmbRingLook look) {
         for (i = 0; i < producer->n_seats; i++) {
                 ShmbRingSeat *seat = &producer->seats[i];
 
+                if (producer->admits && seat->lease == 0)
+                        continue;
                 r = producer_read_head(producer, seat, look);
                 if (r < 0)
                         return r;
@@ -235,6 +241,7 @@ int shmb_ring_producer_init(ShmbRingProducer *producer, const ShmbGeometry *geom
                 .lane_index = lane_index,
                 .epoch = lane->epoch,
                 .newest = lane->newest,
+                .admits = geometry->kind == SHMB_KIND_BROADCAST,
                 .seat_size = seat_size,
         };
         /* relaxed: only we write it; the broker ordered our predecessor before us */
@@ -244,13 +251,50 @@ int shmb_ring_producer_init(ShmbRingProducer *producer, const ShmbGeometry *geom
                         &producer->lane->counters.n_wakes, fence_always);
         for (i = 0; i < geometry->n_seats; i++) {
                 producer_set_seat(producer, i, &seats[i]);
-                /* Where consumers compete no seat has a head. */
-                r = shmb_geometry_competes(geometry)
+                /* Where consumers compete no seat has a head; of a broadcast, who is admitted. */
+                r = shmb_geometry_competes(geometry) || producer->admits
                                     ? 0
                                     : producer_first_head(producer, &producer->seats[i]);
                 if (r < 0)
                         return r;
         }
+        return 0;
+}
+
+/* Where the holder of a seat is whom our predecessor admitted. */
+static int producer_resume_seat(const ShmbRingProducer *producer, ShmbRingSeat *seat,
+                                const ShmbJoin *join) {
+        /* relaxed: only we write it; the broker ordered our predecessor before us */
+        uint64_t head = shmb_load_relaxed(&join->at);
+
+        /* acquire, both: as in producer_read_head() */
+        if (shmb_load_acquire(&seat->place->epoch) == producer->epoch &&
+            shmb_load_acquire(&seat->place->lease) == seat->lease)
+                head = shmb_load_acquire(&seat->place->head);
+        if (producer->tail - head > producer->mask + 1)
+                return -EBADMSG;
+        seat->head = seat->freed = head;
+        return 0;
+}
+
+int shmb_ring_producer_admit(ShmbRingProducer *producer, uint32_t index, uint64_t lease,
+                             bool resume) {
+        ShmbJoin *join = &producer->lane->joins[index];
+        ShmbRingSeat *seat = &producer->seats[index];
+
+        if (seat->lease == lease)
+                return 0;
+        seat->lease = lease;
+        if (lease == 0)
+                return 0;
+        /* relaxed: only we write it */
+        if (resume && shmb_load_relaxed(&join->lease) == lease)
+                return producer_resume_seat(producer, seat, join);
+        seat->head = seat->freed = producer->tail;
+        /* relaxed: published by the next store */
+        shmb_store_relaxed(&join->at, producer->tail);
+        /* release: `at` goes with it; pairs with acquire in consumer_join() */
+        shmb_store_release(&join->lease, lease);
         return 0;
 }
 

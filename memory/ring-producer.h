@@ -28,6 +28,7 @@ typedef struct ShmbRingSeat {
         const ShmbBell *bell;
         uint64_t head;  /* newest `head` that was believed; never goes back */
         uint64_t freed; /* newest `head` or `done` that was; items below are not needed any more */
+        uint64_t lease; /* broadcast: of whom we count; 0: of nobody */
         uint32_t epoch;
 } ShmbRingSeat;
 
@@ -42,6 +43,7 @@ typedef struct ShmbRingProducer {
         uint32_t n_claimed; /* slots of the span that the caller holds */
         uint32_t n_seats;
         uint32_t lane_index, epoch;
+        bool admits; /* broadcast: a seat counts from its admission on */
         const _Atomic uint32_t *newest; /* epoch of our lane, by the broker */
         uint64_t seat_size;
         bool poisoned;
@@ -90,6 +92,19 @@ void shmb_ring_producer_set_backed(ShmbRingProducer *producer, const _Atomic uin
                                    uint64_t ahead);
 
 /**
+ * shmb_ring_producer_admit() - reliable broadcast: who is on a seat now
+ * @index: which seat
+ * @lease: of its holder, as the broker says; 0: nobody, who holds back nothing
+ * @resume: we have just taken the lane over: who was admitted by our predecessor goes on
+ *
+ * A new holder counts from the next item on, and finds that said in our lane (joins).
+ *
+ * Return: 0; -EBADMSG (@resume: what the predecessor left is out of bounds).
+ */
+int shmb_ring_producer_admit(ShmbRingProducer *producer, uint32_t index, uint64_t lease,
+                             bool resume);
+
+/**
  * shmb_ring_producer_set_group() - consumers compete; again when the group was replaced
  * @producer: fresh, or one that had another group
  * @group: mapped read-only
@@ -131,12 +146,8 @@ int shmb_ring_producer_lose(ShmbRingProducer *producer);
 int shmb_ring_push_slow(ShmbRingProducer *producer, const void *items, uint32_t n,
                         ShmbRingLook look);
 
-/**
- * shmb_ring_producer_words() - S1 of memory/sleep.h: the bells that ring when there may be room
- * @ret_words: at least SHMB_SLEEP_WORDS_MAX entries; the caller adds news of control
- *
- * Return: how many were filled in.
- */
+/* S1 of memory/sleep.h: the bells that ring when there may be room; the caller adds news. Return:
+ * how many words. */
 uint32_t shmb_ring_producer_words(const ShmbRingProducer *producer, ShmbSleepWord *ret_words);
 
 /**

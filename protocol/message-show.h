@@ -43,6 +43,7 @@ typedef struct WireRegion {
         uint64_t used;           /* live depth of the fullest lane (ring) */
         uint64_t moved;          /* items ever published, all lanes */
         uint64_t dropped, redelivered, waits, wakes;
+        uint64_t missed;         /* lossy, latest: items that consumers did not get */
         uint32_t n_producers, n_consumers, n_observers, n_readers, n_writers;
 } WireRegion;
 

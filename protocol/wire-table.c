@@ -100,6 +100,7 @@ static const WireField region_fields[] = {
         U32(22, WireRegion, n_observers),
         U32(23, WireRegion, n_readers),
         U32(24, WireRegion, n_writers),
+        U64(25, WireRegion, missed),
 };
 const WireTable wire_table_region = TABLE(region_fields, sizeof(WireRegion));
 

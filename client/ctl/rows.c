@@ -79,6 +79,7 @@ R_NUMBER(generation, row->tag != 0, row->generation)
 R_NUMBER(observers, true, row->n_observers)
 R_NUMBER(dropped, !IS_RAW, row->dropped)
 R_NUMBER(redelivered, !IS_RAW, row->redelivered)
+R_NUMBER(missed, !IS_RAW, row->missed)
 R_NUMBER(waits, !IS_RAW, row->waits)
 R_NUMBER(wakes, !IS_RAW, row->wakes)
 
@@ -156,6 +157,8 @@ static const Column region_columns[] = {
           region_dropped },
         { "REDELIVERED", "items given to a consumer after another died with them", CELL_NUMBER,
           false, SECTION_COUNTERS, region_redelivered },
+        { "MISSED", "items that were gone before a consumer took them", CELL_NUMBER, false,
+          SECTION_COUNTERS, region_missed },
         { "WAITS", "how often a party went to sleep", CELL_NUMBER, false, SECTION_COUNTERS,
           region_waits },
         { "WAKES", "how often a party woke another", CELL_NUMBER, false, SECTION_COUNTERS,

@@ -77,6 +77,7 @@ counters
   items          0
   dropped        0
   redelivered    0
+  missed         0
   waits          0
   wakes          0
 

@@ -70,8 +70,8 @@ static const struct {
           "     access: {read: [user:no-such-user-here]}}\n", ":4:", "no-such-user-here" },
         { "version: 1\nregions: [\n", ":", "yaml" },
         { "version: 99\n", ":1:", "99" },
-        { "version: 1\nregions:\n  - {name: $/q, kind: latest, item: {size: 8}, slots: 4}\n", ":3:",
-          "not supported by this version" },
+        { "version: 1\nregions:\n  - {name: $/q, kind: raw, size: 4K, backing: file}\n", ":3:",
+          "is not supported by this version" },
 };
 
 static void test_start_with_a_bad_config_creates_nothing(void **state) {

@@ -175,6 +175,7 @@ static void test_show_prints_sections(void **state) {
                     "  items          10000000\n"
                     "  dropped        0\n"
                     "  redelivered    1\n"
+                    "  missed         0\n"
                     "  waits          5\n"
                     "  wakes          4\n"
                     "\n"
