@@ -509,7 +509,9 @@ static void objects_set_party(Region *region, const RegionParty *party) {
         ControlParty entry = {
                 .epoch = object->epoch,
                 .occupancy = party->occupancy,
-                .lease = party->occupancy == SHMB_PARTY_VACANT ? 0 : party->last_lease,
+                .lease = party->lease                                ? party->lease->id :
+                         party->occupancy == SHMB_PARTY_VACANT ? 0
+                                                               : party->last_lease,
                 .n_deaths = party->n_deaths,
                 .n_detaches = party->n_detaches,
                 .polls = bells_has(region, party),

@@ -142,8 +142,6 @@ int lease_grant(Registry *registry, Region *region, LeaseClient *client, ShmbRol
                 return r;
 
         lease->id = registry->next_lease++;
-        if (party)
-                party->last_lease = lease->id;
         lease->since_ns = now_ns;
         registry->n_granted++;
         *ret_effects = (LeaseEffects){ .region = region, .party = party, .prove = prove };
@@ -175,8 +173,6 @@ int lease_restore(Registry *registry, Region *region, LeaseClient *client, ShmbR
                 return r;
 
         lease->id = id;
-        if (party)
-                party->last_lease = id;
         lease->since_ns = since_ns;
         lease->mapped = true;
         *ret_lease = lease;
@@ -225,6 +221,9 @@ void lease_end(Registry *registry, Lease *lease, LeaseEnd how, uint64_t now_ns,
         lease_unlink(registry, lease);
         if (party) {
                 party->lease = NULL;
+                /* Whoever never had it cannot write: who was before him may still. */
+                if (how != LEASE_END_ROLLBACK)
+                        party->last_lease = lease->id;
                 party->n_deaths += how == LEASE_END_DEATH;
                 party->n_detaches += how == LEASE_END_DETACH;
                 party->occupancy = SHMB_PARTY_UNPROVEN;

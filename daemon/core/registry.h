@@ -70,8 +70,8 @@ struct RegionParty {
         uint32_t index;          /* of the lane or seat */
         ShmbOccupancy occupancy;
         Lease *lease;            /* set exactly if HELD */
-        /* of whoever held it last; peers see it until it is VACANT: what he holds in a group is his
-         * until nobody can write for him any more */
+        /* UNPROVEN: of whoever held it. Peers see it until it is VACANT: what he holds in a group
+         * is his until nobody can write for him any more */
         uint64_t last_lease;
         uint32_t n_deaths;       /* leases that ended without detach */
         uint32_t n_detaches;

@@ -217,6 +217,28 @@ static void test_lease_that_is_over_leaves_its_seat_unproven(void **state) {
         assert_int_equal(fixture->registry.n_deaths, 1);
 }
 
+static void test_party_tells_whose_it_was_until_that_is_proven(void **state) {
+        Fixture *fixture = *state;
+        LeaseEffects effects;
+        RegionParty *party;
+        Lease *lease;
+        uint64_t id;
+
+        lease = grant(fixture, fixture->ring, 0, SHMB_ROLE_CONSUME, &effects);
+        /* No other seat is vacant. */
+        grant(fixture, fixture->ring, 0, SHMB_ROLE_CONSUME, &effects);
+        party = lease->party;
+        id = lease->id;
+        lease_end(&fixture->registry, lease, LEASE_END_DEATH, 20, &effects);
+        assert_int_equal(party->last_lease, id);
+
+        /* A grant that failed while the group was replaced for it. */
+        lease = grant(fixture, fixture->ring, 0, SHMB_ROLE_CONSUME, &effects);
+        assert_ptr_equal(lease->party, party);
+        lease_end(&fixture->registry, lease, LEASE_END_ROLLBACK, 20, &effects);
+        assert_int_equal(party->last_lease, id);
+}
+
 static void test_lease_grant_prefers_a_proven_seat_to_a_lower_unproven_one(void **state) {
         Fixture *fixture = *state;
         LeaseEffects effects;
@@ -415,6 +437,7 @@ int main(void) {
                 TEST(test_lease_roles_belong_to_kinds),
                 TEST(test_lease_observers_and_raw_users_share),
                 TEST(test_lease_that_is_over_leaves_its_seat_unproven),
+                TEST(test_party_tells_whose_it_was_until_that_is_proven),
                 TEST(test_lease_grant_prefers_a_proven_seat_to_a_lower_unproven_one),
                 TEST(test_party_renew_makes_that_object_alone_anew),
                 TEST(test_lease_numbers_are_found_paged_and_never_reused),
