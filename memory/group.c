@@ -20,8 +20,17 @@
  * Seats and lanes
  */
 
+/* The epoch in our place says to others that the older objects of the lane are of the past. */
+static void group_open(ShmbGroupLane *lane) {
+        lane->open = true;
+        /* release: what was done in an older one, or abandoned there, comes before; pairs with
+         * acquire in group_may_open() */
+        shmb_store_release(&lane->place->epoch, lane->epoch);
+}
+
+/* @drained: all items of the object before are done. */
 static void group_enter_lane(ShmbGroupMember *member, uint32_t index, const ShmbMapped *mapped,
-                             const ShmbSlots *slots) {
+                             const ShmbSlots *slots, bool drained) {
         const ShmbLane *memory = mapped->memory;
         ShmbPlace *place = &member->seat->places[index];
         ShmbGroupLane *lane = &member->lanes[index];
@@ -40,19 +49,23 @@ static void group_enter_lane(ShmbGroupMember *member, uint32_t index, const Shmb
         lane->next = lane->tail = lane->low;
         shmb_waker_set_peer(&member->waker, index, &memory->sleep);
 
-        /* Counted for display: of this lane alone.
+        /* Counted for display: of this lane alone. Our predecessor was in it: it is open.
          * relaxed, all: only we write them; the broker ordered our predecessor before us */
-        if (shmb_load_relaxed(&place->epoch) == mapped->epoch)
+        if (shmb_load_relaxed(&place->epoch) == mapped->epoch) {
                 lane->n_done = shmb_load_relaxed(&place->done);
+                drained = true;
+        } else {
+                shmb_store_relaxed(&place->epoch, 0);
+        }
         shmb_store_relaxed(&place->done, lane->n_done);
-        /* release: the count is that of the new lane; pairs with nothing, for display */
-        shmb_store_release(&place->epoch, mapped->epoch);
+        if (drained || mapped->epoch == 1 || lane->low > 0)
+                group_open(lane);
 }
 
 static void group_enter_seat(ShmbGroupMember *member, uint32_t index, const ShmbMapped *seat) {
         const ShmbSeat *memory = seat->memory;
 
-        member->bells[index] = &memory->bells[member->index];
+        member->seats[index] = memory;
         shmb_waker_set_peer(&member->next, index, &memory->sleep);
 }
 
@@ -106,7 +119,7 @@ int shmb_group_init(ShmbGroupMember *member, const ShmbGroupParams *params) {
         for (i = 0; i < geometry->n_lanes; i++) {
                 slots = shmb_slots_of(geometry, params->group->memory, i,
                                       params->lanes[i].epoch);
-                group_enter_lane(member, i, &params->lanes[i], &slots);
+                group_enter_lane(member, i, &params->lanes[i], &slots, false);
         }
         for (i = 0; i < geometry->n_seats; i++)
                 if (i != params->index)
@@ -193,7 +206,40 @@ static bool group_find(ShmbGroupLane *lane) {
         return false;
 }
 
+/*
+ * Whether the words of this lane are ours to use: those of an older object are of use to members
+ * only who are in it. Others are in none, or are there already, behind the last item of it.
+ */
+static bool group_may_open(const ShmbGroupMember *member, const ShmbGroupLane *lane) {
+        size_t index = (size_t)(lane - member->lanes);
+        uint32_t i, epoch;
+        bool alone = true;
+
+        for (i = 0; i < member->n_seats; i++) {
+                /* acquire, both: what he did in an older one is behind us; pair with release in
+                 * control_set_party() and group_open() */
+                if (i == member->index ||
+                    shmb_load_acquire(&member->parties[i].occupancy) == SHMB_PARTY_VACANT)
+                        continue;
+                epoch = shmb_load_acquire(&member->seats[i]->places[index].epoch);
+                if (epoch == lane->epoch)
+                        return true;
+                alone = alone && epoch == 0;
+        }
+        return alone;
+}
+
+static bool group_try_open(const ShmbGroupMember *member, ShmbGroupLane *lane) {
+        if (!lane->open && group_may_open(member, lane)) {
+                shmb_slots_abandon(&lane->slots);
+                group_open(lane);
+        }
+        return lane->open;
+}
+
 static bool group_look_at(ShmbGroupMember *member, ShmbGroupLane *lane) {
+        if (!lane->open && !group_try_open(member, lane))
+                return false;
         if (!lane->poisoned && group_find(lane))
                 return true;
         return group_read_tail(member, lane) == 0 && !lane->poisoned && group_find(lane);
@@ -330,19 +376,6 @@ int shmb_group_claim(ShmbGroupMember *member, uint32_t n, ShmbRingSpan *ret_span
         return (int)member->n_peeked;
 }
 
-/* HELD by us to @state; false where it is not ours any more. */
-static bool group_settle(const ShmbGroupMember *member, const ShmbGroupLane *lane, uint64_t item,
-                         uint64_t state) {
-        uint64_t word = shmb_slots_word(&lane->slots, item, member->me, SHMB_SLOT_HELD);
-
-        /* release: our reads of the item come before; pairs with acquire in
-         * shmb_slots_done_below(), or in group_take() of whoever gets it next */
-        return atomic_compare_exchange_strong_explicit(
-                        shmb_slots_at(&lane->slots, item), &word,
-                        shmb_slots_word(&lane->slots, item, 0, state), memory_order_release,
-                        memory_order_relaxed);
-}
-
 static void group_count(ShmbGroupMember *member, ShmbGroupLane *lane, uint32_t n) {
         ShmbCounters *counters = &member->seat->counters;
 
@@ -360,7 +393,7 @@ int shmb_group_release(ShmbGroupMember *member, uint32_t n) {
                 return -EINVAL;
         member->n_peeked = 0;
         for (i = 0; i < n; i++)
-                if (!group_settle(member, lane, member->held + i, SHMB_SLOT_DONE))
+                if (!shmb_slots_settle(&lane->slots, member->me, member->held + i, SHMB_SLOT_DONE))
                         return -ESHUTDOWN;
         member->held += n;
         member->n_held -= n;
@@ -378,7 +411,8 @@ void shmb_group_give_back(ShmbGroupMember *member) {
         uint32_t i;
 
         for (i = 0; i < member->n_held; i++)
-                (void)group_settle(member, lane, member->held + i, SHMB_SLOT_READY);
+                (void)shmb_slots_settle(&lane->slots, member->me, member->held + i,
+                                        SHMB_SLOT_READY);
         member->n_held = member->n_peeked = 0;
 }
 
@@ -430,7 +464,7 @@ static bool group_repair_slot(ShmbGroupMember *member, const ShmbGroupLane *lane
             lease == member->me ||
             !group_is_dead(member, lease))
                 return false;
-        /* acq_rel: orders as group_take() and group_settle(), and pairs with them */
+        /* acq_rel: orders as group_take() and shmb_slots_settle(), and pairs with them */
         return atomic_compare_exchange_strong_explicit(
                         slot, &word, shmb_slots_word(&lane->slots, item, 0, SHMB_SLOT_READY),
                         memory_order_acq_rel, memory_order_relaxed);
@@ -438,7 +472,7 @@ static bool group_repair_slot(ShmbGroupMember *member, const ShmbGroupLane *lane
 
 void shmb_group_repair(ShmbGroupMember *member) {
         _Atomic uint64_t *n_redelivered = &member->seat->counters.n_redelivered;
-        uint64_t item, n = 0;
+        uint64_t item;
         uint32_t i;
 
         for (i = 0; i < member->n_lanes; i++) {
@@ -446,12 +480,12 @@ void shmb_group_repair(ShmbGroupMember *member) {
 
                 (void)group_read_tail(member, lane);
                 for (item = lane->low; item < lane->tail; item++)
-                        n += group_repair_slot(member, lane, item);
+                        if (group_repair_slot(member, lane, item))
+                                /* relaxed: for display, only we write it */
+                                shmb_store_relaxed(n_redelivered,
+                                                   shmb_load_relaxed(n_redelivered) + 1);
                 lane->next = lane->poisoned ? lane->tail : lane->low;
         }
-        if (n > 0)
-                /* relaxed: for display, only we write it */
-                shmb_store_relaxed(n_redelivered, shmb_load_relaxed(n_redelivered) + n);
 }
 
 /*
@@ -461,6 +495,7 @@ void shmb_group_repair(ShmbGroupMember *member) {
 int shmb_group_switch_lane(ShmbGroupMember *member, uint32_t index, const ShmbMapped *mapped) {
         ShmbGroupLane *lane;
         ShmbSlots slots;
+        bool drained;
 
         if (index >= member->n_lanes || !shmb_mapped_fits(mapped, member->lane_size))
                 return -EINVAL;
@@ -471,11 +506,12 @@ int shmb_group_switch_lane(ShmbGroupMember *member, uint32_t index, const ShmbMa
         lane->last = true;
         /* Drained by all of us: who goes first would take words of the next lap for his own. */
         shmb_group_skip_past(lane, lane->tail);
-        if (lane->low != lane->tail && !lane->poisoned)
+        drained = lane->open && !lane->poisoned && lane->low == lane->tail;
+        if (!drained && lane->open && !lane->poisoned)
                 return -EAGAIN;
         slots = lane->slots;
         slots.epoch = mapped->epoch & 0xff;
-        group_enter_lane(member, index, mapped, &slots);
+        group_enter_lane(member, index, mapped, &slots, drained);
         return 0;
 }
 
@@ -497,14 +533,15 @@ int shmb_group_switch_group(ShmbGroupMember *member, const ShmbGeometry *geometr
         }
         lane = &member->lanes[member->held_lane];
         for (item = first; item < member->held; item++)
-                (void)group_settle(member, lane, item, SHMB_SLOT_DONE);
+                (void)shmb_slots_settle(&lane->slots, member->me, item, SHMB_SLOT_DONE);
         member->n_redo = 0;
         /* Claimed in the old one and not counted, but copied: nobody's. */
         for (i = 0; i < member->n_lanes; i++) {
                 lane = &member->lanes[i];
                 for (item = lane->low; item < lane->tail; item++)
                         if (i != member->held_lane || item - member->held >= member->n_held)
-                                (void)group_settle(member, lane, item, SHMB_SLOT_READY);
+                                (void)shmb_slots_settle(&lane->slots, member->me, item,
+                                                        SHMB_SLOT_READY);
         }
         shmb_group_repair(member);
         return 0;
@@ -552,9 +589,9 @@ uint32_t shmb_group_sleep_words(const ShmbGroupMember *member, ShmbSleepWord *re
         for (i = 0; i < member->n_seats; i++) {
                 if (i == member->index)
                         continue;
+                bell = &member->seats[i]->bells[member->index];
                 /* relaxed: as above */
-                ret_words[n++] = (ShmbSleepWord){member->bells[i],
-                                                 shmb_load_relaxed(member->bells[i])};
+                ret_words[n++] = (ShmbSleepWord){bell, shmb_load_relaxed(bell)};
         }
         return n;
 }

@@ -24,6 +24,10 @@
  * object in control before he copies the words (EPOCHS in shmbroker-memory(7)): so what was done to
  * the old one counts only if behind it the old one was still the newest.
  *
+ * A new object of a lane uses the words of the one before. A member enters it when all items of
+ * that one are done; who joins later waits until one of those did, or until none of them lives:
+ * then what they left is lost with the lane, and its slots are DONE.
+ *
  * The rest is as in a ring: memory/ring.h.
  */
 
@@ -53,6 +57,7 @@ typedef struct ShmbGroupLane {
         uint64_t n_done; /* items that we released here */
         uint32_t epoch;
         bool last, poisoned;
+        bool open; /* none of us is in an older object of the lane */
 } ShmbGroupLane;
 
 typedef struct ShmbGroupMember {
@@ -72,7 +77,7 @@ typedef struct ShmbGroupMember {
         uint32_t n_redo;    /* released in a group that was replaced meanwhile, before `held` */
         uint64_t held;      /* its first item */
         uint64_t lane_size, seat_size, group_size;
-        const _Atomic uint32_t *bells[SHMB_SEATS_MAX]; /* for us, in each other seat */
+        const ShmbSeat *seats[SHMB_SEATS_MAX]; /* of all; ours is written through `seat` */
         ShmbWaker waker; /* producers who may sleep until we release: one peer a lane */
         ShmbWaker next;  /* other members who may sleep: one peer a seat */
         ShmbGroupLane lanes[SHMB_LANES_MAX];
@@ -129,7 +134,8 @@ int shmb_group_pop(ShmbGroupMember *member, void *ret_items, uint32_t n);
 /**
  * shmb_group_repair() - who is attached has changed: give back what members held who are dead
  *
- * Harmless at any time, by any number of members at once: one of them counts each (n_redelivered).
+ * Harmless at any time, by any number of members at once. The one who gave an item back counts it
+ * (n_redelivered), unless he dies before he could.
  */
 void shmb_group_repair(ShmbGroupMember *member);
 

@@ -54,6 +54,18 @@ static inline uint64_t shmb_slots_word(const ShmbSlots *slots, uint64_t item, ui
                (uint64_t)lease << SHMB_SLOT_STATE_BITS | state;
 }
 
+/* What stands in @word, with another state. */
+static inline uint64_t shmb_slots_as(uint64_t word, uint32_t lease, uint64_t state) {
+        uint64_t low = (UINT64_C(1) << (SHMB_SLOT_LEASE_BITS + SHMB_SLOT_STATE_BITS)) - 1;
+
+        return (word & ~low) | (uint64_t)lease << SHMB_SLOT_STATE_BITS | state;
+}
+
+/* The lane's, of whatever item stands in @word. */
+static inline uint32_t shmb_slots_epoch(uint64_t word) {
+        return (uint32_t)(word >> (64 - 8));
+}
+
 /* Whose it is, if somebody holds it. */
 static inline uint32_t shmb_slots_lease(uint64_t word) {
         return (uint32_t)(word >> SHMB_SLOT_STATE_BITS & SHMB_SLOT_LEASE_MASK);
@@ -63,13 +75,19 @@ static inline bool shmb_slots_is_done(const ShmbSlots *slots, uint64_t item, uin
         return word == shmb_slots_word(slots, item, 0, SHMB_SLOT_DONE);
 }
 
+/* Of an object of the lane before this one. */
+static inline bool shmb_slots_is_older(const ShmbSlots *slots, uint64_t word) {
+        return (uint8_t)(shmb_slots_epoch(word) - slots->epoch) > UINT8_MAX / 2;
+}
+
 /* Done, or its slot belongs to a later item already, for which it had to be. */
 static inline bool shmb_slots_is_past(const ShmbSlots *slots, uint64_t item, uint64_t word) {
         uint32_t laps = (uint32_t)(word >> (SHMB_SLOT_LEASE_BITS + SHMB_SLOT_STATE_BITS)) -
                         (uint32_t)(item >> slots->shift);
 
-        return shmb_slots_is_done(slots, item, word) ||
-               (word >> (64 - 8) == slots->epoch && laps - 1 < UINT32_MAX / 2);
+        if (shmb_slots_epoch(word) != slots->epoch)
+                return word != 0 && !shmb_slots_is_older(slots, word);
+        return shmb_slots_is_done(slots, item, word) || laps - 1 < UINT32_MAX / 2;
 }
 
 /*
@@ -81,7 +99,7 @@ static inline bool shmb_slots_is_free(const ShmbSlots *slots, uint64_t item, uin
                 return true;
         if (item > slots->mask)
                 return shmb_slots_is_done(slots, item - slots->mask - 1, word);
-        return word == 0 || (word >> (64 - 8) != slots->epoch && shmb_slots_lease(word) == 0 &&
+        return word == 0 || (shmb_slots_is_older(slots, word) && shmb_slots_lease(word) == 0 &&
                              (word & 3) == SHMB_SLOT_DONE);
 }
 
@@ -105,9 +123,40 @@ static inline uint64_t shmb_slots_count_left(const ShmbSlots *slots, uint64_t ta
  * is not done, or @to.
  */
 static inline uint64_t shmb_slots_done_below(const ShmbSlots *slots, uint64_t from, uint64_t to) {
-        /* acquire: the member has read the item; pairs with the exchange of group_settle() */
+        /* acquire: the member has read the item; pairs with the exchange of shmb_slots_settle() */
         while (from < to && shmb_slots_is_done(slots, from,
                                                shmb_load_acquire(shmb_slots_at(slots, from))))
                 from++;
         return from;
+}
+
+/* HELD by @lease to @state; false where it is not his any more. */
+static inline bool shmb_slots_settle(const ShmbSlots *slots, uint32_t lease, uint64_t item,
+                                     uint64_t state) {
+        uint64_t word = shmb_slots_word(slots, item, lease, SHMB_SLOT_HELD);
+
+        /* release: his reads of the item come before; pairs with acquire in
+         * shmb_slots_done_below(), or in group_take() of whoever gets it next */
+        return atomic_compare_exchange_strong_explicit(
+                        shmb_slots_at(slots, item), &word,
+                        shmb_slots_word(slots, item, 0, state), memory_order_release,
+                        memory_order_relaxed);
+}
+
+/* To DONE wherever an item is left of an older object of the lane, that nobody can read any more.
+ */
+static inline void shmb_slots_abandon(const ShmbSlots *slots) {
+        uint64_t item, word, done;
+
+        for (item = 0; item <= slots->mask; item++) {
+                /* acquire: as in group_repair_slot() */
+                word = shmb_load_acquire(shmb_slots_at(slots, item));
+                done = shmb_slots_as(word, 0, SHMB_SLOT_DONE);
+                if (word != 0 && shmb_slots_is_older(slots, word))
+                        /* acq_rel: orders as group_take() and shmb_slots_settle(), and pairs with
+                         * them; if it fails, another one did the same */
+                        (void)atomic_compare_exchange_strong_explicit(
+                                        shmb_slots_at(slots, item), &word, done,
+                                        memory_order_acq_rel, memory_order_relaxed);
+        }
 }

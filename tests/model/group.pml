@@ -14,7 +14,7 @@
  * order, but for one word's own order and for release stores, which wait for all before them (PSO
  * with release: weaker than x86). A compare-and-swap acts on memory and empties its caller's
  * buffer, which is what a full fence behind it does elsewhere. Loads are done in program order:
- * what that needs of a processor that reorders them is said in shmbroker-memory(7), "Orders".
+ * what that needs of a processor that reorders them is said in shmbroker-memory(7), COMPETING CONSUMERS.
  * A load that finds nothing to do is left out: it is a guard that waits.
  *
  * Searched for: an item that two members hold, neither of them given up; an item that is taken

@@ -281,6 +281,75 @@ static void test_replaced_lane_begins_anew_when_the_old_one_is_drained(void **st
         free(old.memory);
 }
 
+static void kill_member(unsigned i) {
+        atomic_store(&parties[i].occupancy, SHMB_PARTY_VACANT);
+        atomic_store(&parties[i].lease, 0);
+}
+
+/* The producer died, and so did all who knew his lane, one holding an item of it. */
+static void test_what_is_left_in_a_lane_that_nobody_knows_any_more_holds_up_nothing(void **state) {
+        ShmbMapped old = lane;
+        uint64_t number;
+
+        for (number = 0; number < CAPACITY; number++)
+                assert_int_equal(push(number), 1);
+        assert_int_equal(claim(0, 1), 0);
+        assert_int_equal(claim(1, 1), 1);
+        shmb_group_give_back(&members[1]);
+        lane = object(SHMB_OBJECT_LANE, &epochs[0]);
+        atomic_store(&epochs[0], 2);
+        lane.epoch = 2;
+        assert_int_equal(shmb_ring_producer_init(&producer, &geometry, 0, &lane, seats, false), 0);
+        assert_int_equal(shmb_ring_producer_set_group(&producer, &geometry, &group), 0);
+        for (number = 0; number < CAPACITY; number++)
+                assert_int_equal(push(100 + number), 1);
+
+        /* A member 2 who comes now does not know it. */
+        memset(seats[2].memory, 0, seats[2].n_bytes);
+        join(2);
+        assert_int_equal(try_claim(2), -EAGAIN);
+        kill_member(1);
+        assert_int_equal(try_claim(2), -EAGAIN);
+        assert_int_equal(claim(0, 1), 0);
+        kill_member(0);
+        assert_int_equal(claim(2, CAPACITY), 100);
+        assert_int_equal(shmb_group_release(&members[2], CAPACITY), 0);
+        for (number = 0; number < CAPACITY; number++)
+                assert_int_equal(push(200 + number), 1);
+        free(old.memory);
+}
+
+static void test_who_joins_while_an_old_lane_is_drained_takes_nothing_of_it(void **state) {
+        ShmbMapped old = lane;
+        uint64_t number;
+
+        for (number = 0; number < CAPACITY; number++)
+                assert_int_equal(push(number), 1);
+        assert_int_equal(claim(0, 1), 0);
+        lane = object(SHMB_OBJECT_LANE, &epochs[0]);
+        atomic_store(&epochs[0], 2);
+        lane.epoch = 2;
+        assert_int_equal(shmb_ring_producer_init(&producer, &geometry, 0, &lane, seats, false), 0);
+        assert_int_equal(shmb_ring_producer_set_group(&producer, &geometry, &group), 0);
+        for (number = 0; number < CAPACITY; number++)
+                assert_int_equal(push(100 + number), 1);
+        memset(seats[2].memory, 0, seats[2].n_bytes);
+        join(2);
+        assert_int_equal(try_claim(2), -EAGAIN);
+        assert_int_equal(claim(1, CAPACITY - 1), 1);
+        assert_int_equal(shmb_group_release(&members[1], CAPACITY - 1), 0);
+        assert_int_equal(try_claim(2), -EAGAIN);
+        assert_int_equal(shmb_group_release(&members[0], 1), 0);
+        assert_int_equal(shmb_group_switch_lane(&members[0], 0, &lane), 0);
+        assert_int_equal(claim(2, 1), 100);
+        assert_int_equal(claim(0, 1), 101);
+        /* Who looks late finds it all gone, although others are in its words already. */
+        assert_int_equal(try_claim(1), -EAGAIN);
+        assert_int_equal(shmb_group_switch_lane(&members[1], 0, &lane), 0);
+        assert_int_equal(claim(1, 1), 102);
+        free(old.memory);
+}
+
 static void test_tail_that_goes_back_or_beyond_is_a_lie(void **state) {
         _Atomic uint64_t *tail = &((ShmbLane *)lane.memory)->tail;
 
@@ -349,6 +418,8 @@ int main(void) {
                 TEST(test_late_member_begins_where_nothing_is_done),
                 TEST(test_replaced_group_keeps_what_is_held_and_done),
                 TEST(test_replaced_lane_begins_anew_when_the_old_one_is_drained),
+                TEST(test_what_is_left_in_a_lane_that_nobody_knows_any_more_holds_up_nothing),
+                TEST(test_who_joins_while_an_old_lane_is_drained_takes_nothing_of_it),
                 TEST(test_tail_that_goes_back_or_beyond_is_a_lie),
                 TEST(test_words_that_somebody_made_up_harm_nobody_else),
                 TEST(test_init_refuses_what_does_not_fit),
