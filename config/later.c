@@ -30,7 +30,6 @@ static const Later laters[] = {
         /* They would need a word for each message, which has no place of its own. */
         {CONFIG_KEY_CONSUMERS, LATER_ABOVE, 1, CONFIG_KEY_KIND, SHMB_KIND_STREAM},
 
-
         {CONFIG_KEY_BACKING, LATER_IS, SHMB_BACKING_FILE},
         {CONFIG_KEY_BACKING, LATER_IS, SHMB_BACKING_SYSV},
         /* A memfd has no name by which a later broker could find it again. */
