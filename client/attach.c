@@ -185,6 +185,9 @@ static int take_object(struct shmb_region *r, const WireObject *said, int fd) {
                 return refuse_grant(r, result, "memory laid out by another version");
         if (result == -EBADMSG)
                 return refuse_grant(r, -EPROTO, "an object with a foreign header");
+        if (result == -EOPNOTSUPP)
+                return refuse_grant(r, result,
+                                    "streams need pages of 4096 bytes, this machine has larger");
         if (result == -ENOBUFS)
                 return refuse_grant(r, result,
                                     "this process has too many objects of backing posix mapped: "

@@ -25,6 +25,11 @@ const ShmbEngine *shmb__engine_of(const struct shmb_region *r) {
                         return pick(r, &shmb__engine_queue_group_producer,
                                     &shmb__engine_queue_member);
                 return pick(r, &shmb__engine_queue_producer, &shmb__engine_queue_consumer);
+        case SHMB_KIND_STREAM:
+                if (r->geometry.n_seats == 1)
+                        return pick(r, &shmb__engine_stream_producer,
+                                    &shmb__engine_stream_consumer);
+                return NULL;
         case SHMB_KIND_BROADCAST:
                 if (r->geometry.delivery == SHMB_DELIVERY_RELIABLE)
                         return pick(r, &shmb__engine_reliable_producer,
@@ -32,7 +37,6 @@ const ShmbEngine *shmb__engine_of(const struct shmb_region *r) {
                 return pick(r, &shmb__engine_cast_producer, &shmb__engine_cast_consumer);
         case SHMB_KIND_LATEST:
                 return pick(r, &shmb__engine_cast_producer, &shmb__engine_cast_consumer);
-        case SHMB_KIND_STREAM:
         case SHMB_KIND_NONE:
         case SHMB_KIND_RAW:
         case _SHMB_KIND_N:

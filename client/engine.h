@@ -61,7 +61,7 @@ typedef struct ShmbEngine {
         /* the handle goes, while everything is still mapped; NULL: nothing to do */
         void (*leave)(struct shmb_region *r);
 
-        /* producers; @items item_size apart */
+        /* producers; @items item_size apart; NULL: the kind has messages */
         int (*push)(struct shmb_region *r, const void *items, uint32_t n, ShmbRingLook look);
         int (*claim)(struct shmb_region *r, uint32_t n, ShmbRingLook look,
                      ShmbRingSpan *ret_span);
@@ -72,12 +72,17 @@ typedef struct ShmbEngine {
         int (*pop)(struct shmb_region *r, void *ret_items, uint32_t n);
         int (*peek)(struct shmb_region *r, uint32_t n, ShmbRingSpan *ret_span);
         int (*release)(struct shmb_region *r, uint32_t n);
+
+        /* of messages; NULL for kinds that have items */
+        int (*send)(struct shmb_region *r, const void *message, size_t n, ShmbRingLook look);
+        int (*recv)(struct shmb_region *r, void *ret_message, size_t n_max);
 } ShmbEngine;
 
 /* For handles of role produce and consume; NULL if this library does not have the kind. */
 const ShmbEngine *shmb__engine_of(const struct shmb_region *r);
 
 extern const ShmbEngine shmb__engine_ring_producer, shmb__engine_ring_consumer;
+extern const ShmbEngine shmb__engine_stream_producer, shmb__engine_stream_consumer;
 extern const ShmbEngine shmb__engine_queue_producer, shmb__engine_queue_consumer;
 extern const ShmbEngine shmb__engine_group_producer, shmb__engine_group_member;
 extern const ShmbEngine shmb__engine_reliable_producer, shmb__engine_reliable_consumer;

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "client/object.h"
 
@@ -100,6 +101,48 @@ static int protect(const ShmbGrant *grant, const WireObject *said, ShmbObject *o
         return r;
 }
 
+static int prot_of(const ShmbObject *object) {
+        return PROT_READ | (object->writable ? PROT_WRITE : 0);
+}
+
+static int map_once(int fd, int flags, ShmbObject *object) {
+        object->memory = mmap(NULL, object->n_bytes, prot_of(object), flags, fd, 0);
+        return object->memory == MAP_FAILED ? -errno : 0;
+}
+
+/* A message in the slots of a stream is contiguous wherever it starts: they come once more behind
+ * their end. */
+static bool is_mirrored(const ShmbGrant *grant, const WireObject *said) {
+        return grant->geometry->kind == SHMB_KIND_STREAM && said->kind == SHMB_OBJECT_LANE;
+}
+
+static int map_twice(const ShmbGrant *grant, int fd, int flags, ShmbObject *object) {
+        const size_t offset = offsetof(ShmbLane, slots), once = object->n_bytes;
+        uint64_t n_slots = grant->geometry->capacity;
+        uint8_t *start;
+        int r;
+
+        if (offset % (size_t)sysconf(_SC_PAGESIZE) != 0)
+                return -EOPNOTSUPP;
+        if (n_slots > SIZE_MAX - once)
+                return -ENOMEM;
+        object->n_bytes = once + (size_t)n_slots;
+        /* Keeps the place, so that nobody else gets what lies behind the first image. */
+        start = mmap(NULL, object->n_bytes, PROT_NONE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (start == MAP_FAILED)
+                return -errno;
+        if (mmap(start, once, prot_of(object), flags | MAP_FIXED, fd, 0) == MAP_FAILED ||
+            mmap(start + once, (size_t)n_slots, prot_of(object), flags | MAP_FIXED, fd,
+                 (off_t)offset) == MAP_FAILED) {
+                r = -errno;
+                munmap(start, object->n_bytes);
+                return r;
+        }
+        object->memory = start;
+        return 0;
+}
+
 int shmb__object_map(const ShmbGrant *grant, const WireObject *said, int fd,
                      ShmbObject *ret_object) {
         ShmbObject object = { .n_bytes = (size_t)said->size_bytes,
@@ -118,10 +161,12 @@ int shmb__object_map(const ShmbGrant *grant, const WireObject *said, int fd,
 
         if (object.n_bytes >= POPULATE_MIN && object.n_bytes <= POPULATE_MAX)
                 flags |= MAP_POPULATE;
-        object.memory = mmap(NULL, object.n_bytes, PROT_READ | (said->writable ? PROT_WRITE : 0),
-                             flags, fd, 0);
-        if (object.memory == MAP_FAILED)
-                return -errno;
+        if (is_mirrored(grant, said))
+                r = map_twice(grant, fd, flags, &object);
+        else
+                r = map_once(fd, flags, &object);
+        if (r < 0)
+                return r;
         r = protect(grant, said, &object);
         if (r < 0) {
                 munmap(object.memory, object.n_bytes);

@@ -22,7 +22,7 @@ typedef struct ShmbObject ShmbObject;
 /* One mapped object; all zero is none. */
 struct ShmbObject {
         void *memory;
-        size_t n_bytes;
+        size_t n_bytes; /* of the mapping; slots that are mapped twice count twice */
         uint32_t epoch;
         bool writable;
         ShmbGuard *guard; /* NULL where nobody can cut it short */
@@ -48,7 +48,8 @@ struct ShmbGrant {
  * guarded (client/guard.h).
  *
  * Return: 0; -EPROTO (the descriptor is not what was said: type, size, access mode, seals);
- * -EBADMSG or -EPROTONOSUPPORT (the header is not); -ENOBUFS (too many guarded objects); -errno of
+ * -EBADMSG or -EPROTONOSUPPORT (the header is not); -EOPNOTSUPP (this machine's pages are too large
+ * to map the slots of a stream twice); -ENOBUFS (too many guarded objects); -errno of
  * fstat(2), mmap(2), madvise(2), sigaction(2).
  */
 int shmb__object_map(const ShmbGrant *grant, const WireObject *said, int fd,

@@ -53,6 +53,8 @@ static int push_n(struct shmb_region *r, const void *items, uint32_t n, int64_t 
 
         if (result < 0)
                 return result;
+        if (!r->engine->push)
+                return -EOPNOTSUPP;
         if (n == 0 || n > INT32_MAX)
                 return -EINVAL;
         result = r->engine->push(r, items, n, SHMB_RING_LAZY);
@@ -106,7 +108,7 @@ static int claim_slow(struct shmb_region *r, uint32_t n, struct shmb_span *ret,
 
         if (result < 0)
                 return result;
-        if (n == 0 || !ret)
+        if ((n == 0 && !r->engine->send) || !ret)
                 return -EINVAL;
         result = r->engine->claim(r, n, SHMB_RING_LAZY, &span);
         while (result == -EAGAIN) {
@@ -144,7 +146,7 @@ static int commit_slow(struct shmb_region *r, uint32_t n) {
 
         if (result == 0)
                 result = r->engine->commit(r, n);
-        if (result == 0 && n > 0)
+        if (result == 0)
                 shmb__wake(r);
         return result;
 }
@@ -169,8 +171,10 @@ int shmb_commit_n(struct shmb_region *r, uint32_t n) {
 
 static int claim_one_slow(struct shmb_region *r, void **ret_slot, int64_t timeout_ns) {
         struct shmb_span span;
-        int result = ret_slot ? claim_slow(r, 1, &span, timeout_ns) : -EINVAL;
+        int result = ret_slot ? shmb__enter(r, SHMB_PRODUCE) : -EINVAL;
 
+        if (result == 0)
+                result = r->engine->send ? -EOPNOTSUPP : claim_slow(r, 1, &span, timeout_ns);
         if (result < 0)
                 return result;
         *ret_slot = span.data;
@@ -189,6 +193,8 @@ int shmb_claim(struct shmb_region *r, void **ret_slot, int64_t timeout_ns) {
 }
 
 int shmb_commit(struct shmb_region *r) {
+        if (shmb_unlikely(r && r->geometry.kind == SHMB_KIND_STREAM))
+                return -EOPNOTSUPP;
         return commit(r, 1);
 }
 
@@ -211,6 +217,8 @@ static int pop_n(struct shmb_region *r, void *items, uint32_t n, int64_t timeout
 
         if (result < 0)
                 return result;
+        if (!r->engine->pop)
+                return -EOPNOTSUPP;
         if (n == 0 || n > INT32_MAX)
                 return -EINVAL;
         result = r->engine->pop(r, items, n);
@@ -266,7 +274,7 @@ static int peek_slow(struct shmb_region *r, uint32_t n, struct shmb_span *ret,
 
         if (result < 0)
                 return result;
-        if (n == 0 || !ret)
+        if ((n == 0 && !r->engine->recv) || !ret)
                 return -EINVAL;
         result = r->engine->peek(r, n, &span);
         while (result == -EAGAIN) {
@@ -300,7 +308,7 @@ static int release_slow(struct shmb_region *r, uint32_t n) {
 
         if (result == 0)
                 result = r->engine->release(r, n);
-        if (result == 0 && n > 0)
+        if (result == 0)
                 result = shmb__wake(r);
         return result;
 }
@@ -326,8 +334,10 @@ int shmb_release_n(struct shmb_region *r, uint32_t n) {
 
 static int peek_one_slow(struct shmb_region *r, const void **ret_item, int64_t timeout_ns) {
         struct shmb_span span;
-        int result = ret_item ? peek_slow(r, 1, &span, timeout_ns) : -EINVAL;
+        int result = ret_item ? shmb__enter(r, SHMB_CONSUME) : -EINVAL;
 
+        if (result == 0)
+                result = r->engine->recv ? -EOPNOTSUPP : peek_slow(r, 1, &span, timeout_ns);
         if (result < 0)
                 return result;
         *ret_item = span.data;
@@ -346,18 +356,7 @@ int shmb_peek(struct shmb_region *r, const void **ret_item, int64_t timeout_ns) 
 }
 
 int shmb_release(struct shmb_region *r) {
+        if (shmb_unlikely(r && r->geometry.kind == SHMB_KIND_STREAM))
+                return -EOPNOTSUPP;
         return release(r, 1);
 }
-
-/*
- * Kinds that this version does not have: no handle for them exists
- */
-
-int shmb_send(struct shmb_region *r, const void *data, size_t n_bytes, int64_t timeout_ns) {
-        return r ? -EOPNOTSUPP : -EINVAL;
-}
-
-ssize_t shmb_recv(struct shmb_region *r, void *data, size_t n_bytes_max, int64_t timeout_ns) {
-        return r ? -EOPNOTSUPP : -EINVAL;
-}
-

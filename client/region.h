@@ -24,6 +24,7 @@
 #include "memory/group.h"
 #include "memory/ring-consumer.h"
 #include "memory/ring-producer.h"
+#include "memory/stream.h"
 
 enum {
         SHMB__SPIN_MIN_NS = 1000,
@@ -101,6 +102,8 @@ struct shmb_region {
                 ShmbGroupMember member;
                 ShmbCastProducer cast_producer;
                 ShmbCastConsumer cast_consumer;
+                ShmbStreamProducer stream_producer; /* begins with `producer` */
+                ShmbStreamConsumer stream_consumer; /* begins with `consumer` */
         };
 };
 

@@ -248,13 +248,37 @@ static void check_backing(ConfigDraft *draft, DeclErrors *errors) {
                        "sysv is only for kind raw; programs that know shmget(2) know no other");
 }
 
+/* The slots are mapped by the page, and each message has its length in front. */
+static void check_stream(ConfigDraft *draft, DeclErrors *errors) {
+        uint64_t capacity = draft->values[CONFIG_KEY_CAPACITY].number, most;
+        char sentence[128];
+
+        if (config_draft_kind(draft) != SHMB_KIND_STREAM ||
+            !config_draft_has(draft, CONFIG_KEY_CAPACITY))
+                return;
+        if (capacity < SHMB_PAGE) {
+                refuse(draft, CONFIG_KEY_CAPACITY, errors,
+                       "is too small for a stream, whose capacity is in bytes; expected 4K or "
+                       "more");
+                return;
+        }
+        most = capacity - SHMB_STREAM_ALIGN < INT32_MAX ? capacity - SHMB_STREAM_ALIGN : INT32_MAX;
+        if (!config_draft_has(draft, CONFIG_KEY_MAX_MESSAGE) ||
+            draft->values[CONFIG_KEY_MAX_MESSAGE].number <= most)
+                return;
+        snprintf(sentence, sizeof(sentence), "does not fit into capacity beside its length; "
+                 "expected at most %llu bytes",
+                 (unsigned long long)most);
+        refuse(draft, CONFIG_KEY_MAX_MESSAGE, errors, sentence);
+}
+
 void config_draft_check(ConfigDraft *draft, DeclErrors *errors) {
         check_misfits(draft, errors);
         check_backing(draft, errors);
         check_missing(draft, errors);
         check_name(draft, errors);
         check_posix_name(draft, errors);
-        check_not_above(draft, CONFIG_KEY_MAX_MESSAGE, CONFIG_KEY_CAPACITY, errors);
+        check_stream(draft, errors);
         check_not_above(draft, CONFIG_KEY_SEGMENT, CONFIG_KEY_MAX_BYTES, errors);
         check_not_above(draft, CONFIG_KEY_SIZE_MIN, CONFIG_KEY_SIZE_MAX, errors);
         config_later_check(draft, errors);

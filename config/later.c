@@ -27,8 +27,8 @@ typedef struct Later {
 } Later;
 
 static const Later laters[] = {
-        {CONFIG_KEY_KIND, LATER_IS, SHMB_KIND_STREAM},
-
+        /* They would need a word for each message, which has no place of its own. */
+        {CONFIG_KEY_CONSUMERS, LATER_ABOVE, 1, CONFIG_KEY_KIND, SHMB_KIND_STREAM},
 
         {CONFIG_KEY_BACKING, LATER_IS, SHMB_BACKING_FILE},
         {CONFIG_KEY_BACKING, LATER_IS, SHMB_BACKING_SYSV},

@@ -18,6 +18,8 @@
 enum {
         /* Items of one turn while there are other lanes. */
         CONSUMER_TURN_MAX = 256,
+        /* The same of a stream, in bytes. */
+        CONSUMER_TURN_BYTES_MAX = 16384,
         /* What makes the cache misses of a look at tail small against those of the items; measured
          * with 64-byte items. */
         CONSUMER_BATCH_BYTES = 2048,
@@ -251,6 +253,11 @@ static int consumer_plan_place(const ShmbRingConsumer *consumer, const ShmbPlace
                 plan.head = plan.done = plan.taken = tail;
         }
         plan.n_redelivered = plan.taken - plan.done;
+        /* One message is held at a time; how many were missed cannot be told. */
+        if (consumer->counts_bytes) {
+                plan.n_redelivered = plan.n_redelivered > 0;
+                plan.n_missed = plan.n_missed > 0;
+        }
         *ret_plan = plan;
         return 0;
 }
@@ -316,6 +323,15 @@ static uint32_t consumer_batch_min(uint32_t stride) {
         return n < CONSUMER_BATCH_ITEMS_MAX ? n : CONSUMER_BATCH_ITEMS_MAX;
 }
 
+/* Of a stream the counts are bytes, and a lane's slots are mapped twice. */
+static void consumer_count_bytes(ShmbRingConsumer *consumer, const ShmbGeometry *geometry) {
+        consumer->counts_bytes = true;
+        consumer->batch_min = CONSUMER_BATCH_BYTES;
+        consumer->lane_size += geometry->capacity;
+        if (geometry->n_lanes > 1)
+                consumer->turn_max = CONSUMER_TURN_BYTES_MAX;
+}
+
 int shmb_ring_consumer_init(ShmbRingConsumer *consumer, const ShmbGeometry *geometry,
                             const ShmbMapped *seat, const ShmbMapped *lanes, ShmbRingResume resume,
                             bool fence_always) {
@@ -339,6 +355,8 @@ int shmb_ring_consumer_init(ShmbRingConsumer *consumer, const ShmbGeometry *geom
                 .batch_min = consumer_batch_min(geometry->stride),
                 .lane_size = shmb_geometry_object_size(geometry, SHMB_OBJECT_LANE),
         };
+        if (geometry->kind == SHMB_KIND_STREAM)
+                consumer_count_bytes(consumer, geometry);
         if (consumer->head_every < 1)
                 consumer->head_every = 1;
         shmb_waker_init(&consumer->waker, &consumer->seat->bell, &consumer->seat->counters.n_wakes,

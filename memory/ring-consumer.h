@@ -50,11 +50,11 @@ typedef struct ShmbRingConsumer {
         uint32_t n_peeked;  /* items of the span that the caller holds */
         uint32_t batch_min; /* items that are worth a look at tail */
         uint32_t n_lanes, n_poisoned, n_poison_unsaid;
-        uint64_t turn_max;  /* items of one turn */
+        bool counts_bytes;  /* stream */
+        uint64_t turn_max, lane_size; /* items of one turn; bytes */
         uint64_t lease; /* broadcast: ours, by which producers admit us */
         uint32_t index; /* broadcast: our seat */
         bool joins;     /* broadcast: begins where each producer says */
-        uint64_t lane_size;
         ShmbWaker waker; /* who may sleep until we release: one peer a lane */
         ShmbRingCursor cursors[SHMB_LANES_MAX];
 } ShmbRingConsumer;

@@ -156,13 +156,14 @@ int shmb_ring_producer_look(ShmbRingProducer *producer, ShmbRingLook look) {
         if (producer->poisoned)
                 return -EBADMSG;
         r = producer_read_heads(producer, SHMB_RING_LAZY);
-        if (r == 0 && look == SHMB_RING_EXACT && producer->limit == producer->tail)
+        if (r == 0 && look == SHMB_RING_EXACT &&
+            producer->limit - producer->tail < producer->n_wanted)
                 r = producer_read_heads(producer, SHMB_RING_EXACT);
         if (r < 0)
                 return producer_poison(producer);
         producer_note_high_water(producer);
         producer_stop_at_backed(producer);
-        return producer->limit == producer->tail ? -EAGAIN : 0;
+        return producer->limit - producer->tail < producer->n_wanted ? -EAGAIN : 0;
 }
 
 int shmb_ring_producer_lose(ShmbRingProducer *producer) {
@@ -237,6 +238,7 @@ int shmb_ring_producer_init(ShmbRingProducer *producer, const ShmbGeometry *geom
                 .warm_mask = producer_warm_mask(geometry->stride),
                 .stride = geometry->stride,
                 .item_size = geometry->item_size,
+                .n_wanted = 1,
                 .n_seats = geometry->n_seats,
                 .lane_index = lane_index,
                 .epoch = lane->epoch,

@@ -40,6 +40,7 @@ typedef struct ShmbRingProducer {
         uint8_t *slots;
         ShmbLane *lane;
         uint32_t stride, item_size;
+        uint64_t n_wanted;  /* slots that are room enough; stream: those of a frame */
         uint32_t n_claimed; /* slots of the span that the caller holds */
         uint32_t n_seats;
         uint32_t lane_index, epoch;

@@ -55,7 +55,8 @@ typedef enum ShmbRingLook {
 
 /* The kinds whose lanes and seats these functions work on. */
 static inline bool shmb_ring_has_kind(ShmbKind kind) {
-        return kind == SHMB_KIND_RING || kind == SHMB_KIND_QUEUE || kind == SHMB_KIND_BROADCAST;
+        return kind == SHMB_KIND_RING || kind == SHMB_KIND_QUEUE || kind == SHMB_KIND_STREAM ||
+               kind == SHMB_KIND_BROADCAST;
 }
 
 /* Whether an item is copied word by word. */

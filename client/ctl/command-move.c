@@ -184,12 +184,36 @@ static int push_stream(Move *move, uint8_t *buffer, size_t size) {
         return CTL_DONE;
 }
 
+/* Each line is a message, without its end. */
+static int push_messages(Move *move) {
+        FILE *in = fdopen(dup(move->ctl->in), "r");
+        size_t size = 0;
+        char *line = NULL;
+        ssize_t n;
+        int r = 0;
+
+        if (!in)
+                return ctl_fail(move->ctl, "standard input: %s", strerror(errno));
+        while (r == 0 && (n = getline(&line, &size, in)) >= 0) {
+                n -= n > 0 && line[n - 1] == '\n';
+                do
+                        r = shmb_send(move->region, line, (size_t)n, move->ctl->timeout_ns);
+                while (r == -EOWNERDEAD);
+                move->n_moved += r == 0;
+        }
+        free(line);
+        fclose(in);
+        return r < 0 ? move_fail(move, "pushed", r) : CTL_DONE;
+}
+
 static int push_ring(Move *move) {
         size_t size = move->info.item_size > MOVE_CHUNK_BYTES ? move->info.item_size
                                                               : MOVE_CHUNK_BYTES;
         uint8_t *buffer;
         int r;
 
+        if (move->kind == SHMB_KIND_STREAM)
+                return push_messages(move);
         if (move->info.item_size == 0)
                 return ctl_fail(move->ctl, "%s: not a region of items", move->name);
 
@@ -246,6 +270,21 @@ static int write_all(Ctl *ctl, const void *data, size_t n_bytes) {
         return CTL_DONE;
 }
 
+/* As a line, then released. */
+static int pop_message(Move *move, const struct shmb_span *message) {
+        Ctl *ctl = move->ctl;
+        int r;
+
+        if (write_all(ctl, message->data, message->n) != CTL_DONE ||
+            write_all(ctl, "\n", 1) != CTL_DONE)
+                return CTL_FAILED;
+        if (fflush(ctl->out) != 0)
+                return ctl_fail(ctl, "cannot write: %s", strerror(errno));
+        move->n_moved++;
+        r = shmb_release_n(move->region, message->n);
+        return r < 0 ? r : CTL_DONE;
+}
+
 /*
  * One batch, at most @n_max items: write them, then let go of them. Return: CTL_DONE, CTL_FAILED,
  * or what the library said.
@@ -255,12 +294,16 @@ static int pop_batch(Move *move, uint32_t n_max) {
         struct shmb_span span;
         int r;
 
+        if (move->kind == SHMB_KIND_STREAM)
+                n_max = UINT32_MAX;
         do
                 r = shmb_peek_n(move->region, n_max, &span, ctl->timeout_ns);
         while (r == -EOWNERDEAD);
         if (r < 0)
                 return r;
 
+        if (move->kind == SHMB_KIND_STREAM)
+                return pop_message(move, &span);
         for (uint32_t i = 0; i < span.n; i++)
                 if (write_all(ctl, (const uint8_t *)span.data + (size_t)i * span.stride,
                               move->info.item_size) != CTL_DONE)

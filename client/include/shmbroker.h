@@ -211,7 +211,12 @@ int shmb_commit_n(struct shmb_region *r, uint32_t n);
 int shmb_peek_n(struct shmb_region *r, uint32_t n, struct shmb_span *ret, int64_t timeout_ns);
 int shmb_release_n(struct shmb_region *r, uint32_t n);
 
-/* stream: one message of @n_bytes. shmb_recv gives its length, or -EMSGSIZE and keeps it. */
+/*
+ * stream: one message of @n_bytes. shmb_recv gives its length, or -EMSGSIZE and keeps it. In place:
+ * shmb_claim_n gives @n bytes, shmb_commit_n publishes the first of them as a message; shmb_peek_n
+ * shows the next message whole, unless it is longer than @n (-EMSGSIZE), and shmb_release_n with
+ * any number up to its length lets go of all of it. Single items are -EOPNOTSUPP.
+ */
 int shmb_send(struct shmb_region *r, const void *data, size_t n_bytes, int64_t timeout_ns);
 ssize_t shmb_recv(struct shmb_region *r, void *data, size_t n_bytes_max, int64_t timeout_ns);
 

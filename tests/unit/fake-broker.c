@@ -159,6 +159,7 @@ static void start_attached(FakeBroker *fake, FakeAnswer *a, uint64_t lease) {
         said->tag = fake->tag;
         said->type = "item/1";
         said->geometry = (WireGeometry){ .kind = g->kind,
+                                             .max_message = g->max_message,
                                          .backing = fake->backing,
                                          .overflow = fake->overflow,
                                          .n_lanes = g->n_lanes,
@@ -489,17 +490,11 @@ static void start(FakeBroker *fake) {
                 sched_yield();
 }
 
-void fake_start_ring(FakeBroker *fake, uint32_t n_lanes, uint32_t n_seats, uint32_t item_size,
-                     uint64_t capacity) {
-        uint32_t i;
+static void start_flow(FakeBroker *fake, const ShmbGeometry *geometry) {
+        uint32_t i, n_lanes = geometry->n_lanes, n_seats = geometry->n_seats;
 
         memset(fake, 0, sizeof(*fake));
-        fake->geometry = (ShmbGeometry){ .kind = SHMB_KIND_RING,
-                                         .n_lanes = n_lanes,
-                                         .n_seats = n_seats,
-                                         .item_size = item_size,
-                                         .item_align = 8,
-                                         .capacity = capacity };
+        fake->geometry = *geometry;
         start(fake);
         pthread_mutex_lock(&fake->lock);
         make_object(fake, &fake->objects[fake->n_objects++], SHMB_OBJECT_CONTROL, 0, 1);
@@ -512,6 +507,26 @@ void fake_start_ring(FakeBroker *fake, uint32_t n_lanes, uint32_t n_seats, uint3
         fake_control(fake)->state = SHMB_REGION_LIVE;
         fake_control(fake)->generation = fake->generation;
         pthread_mutex_unlock(&fake->lock);
+}
+
+void fake_start_ring(FakeBroker *fake, uint32_t n_lanes, uint32_t n_seats, uint32_t item_size,
+                     uint64_t capacity) {
+        start_flow(fake, &(ShmbGeometry){ .kind = SHMB_KIND_RING,
+                                          .n_lanes = n_lanes,
+                                          .n_seats = n_seats,
+                                          .item_size = item_size,
+                                          .item_align = 8,
+                                          .capacity = capacity });
+}
+
+void fake_start_stream(FakeBroker *fake, uint64_t capacity, uint32_t max_message) {
+        start_flow(fake, &(ShmbGeometry){ .kind = SHMB_KIND_STREAM,
+                                          .n_lanes = 1,
+                                          .n_seats = 1,
+                                          .item_size = 1,
+                                          .item_align = 1,
+                                          .capacity = capacity,
+                                          .max_message = max_message });
 }
 
 void fake_start_raw(FakeBroker *fake, uint64_t size) {

@@ -110,6 +110,7 @@ typedef struct FakeAnswer {
 /* A ring of @capacity items of @item_size bytes; ends the test where it cannot be made. */
 void fake_start_ring(FakeBroker *fake, uint32_t n_lanes, uint32_t n_seats, uint32_t item_size,
                      uint64_t capacity);
+void fake_start_stream(FakeBroker *fake, uint64_t capacity, uint32_t max_message);
 void fake_start_raw(FakeBroker *fake, uint64_t size);
 void fake_stop(FakeBroker *fake);
 
