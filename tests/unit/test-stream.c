@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -320,7 +321,7 @@ int main(void) {
         };
 
         if (sysconf(_SC_PAGESIZE) > SHMB_PAGE) {
-                print_message("skipped: the pages of this machine are larger than 4096 bytes\n");
+                fprintf(stderr, "skipped: the pages of this machine are larger than 4096 bytes\n");
                 return 77;
         }
         return cmocka_run_group_tests_name("stream", tests, NULL, NULL);
