@@ -56,6 +56,8 @@ static const Scene scenes[] = {
         { "ring-memfd", "kind: ring, item: {size: 64, align: 8}, capacity: 4, backing: memfd", 4 },
         { "group", "kind: ring, item: {size: 64, align: 8}, capacity: 4, consumers: 2", 4 },
         { "queue", "kind: queue, item: {size: 64, align: 8}, max_bytes: 4K, segment: 4K", 64 },
+        /* Each item is a message. */
+        { "stream", "kind: stream, capacity: 4K, max_message: 64", 4096 / (8 + sizeof(Item)) },
 };
 
 static struct shmb_region *attach_with(struct shmb *c, enum shmb_role role) {
@@ -69,16 +71,64 @@ static struct shmb_region *attach_with(struct shmb *c, enum shmb_role role) {
         return r;
 }
 
+/*
+ * One item, whatever the kind
+ */
+
+static bool is_stream(void) {
+        return strcmp(scene->name, "stream") == 0;
+}
+
 static int push(struct shmb_region *r, uint64_t number, int64_t timeout_ns) {
         Item item;
 
         item_make(&item, number);
-        return shmb_push(r, &item, timeout_ns);
+        return is_stream() ? shmb_send(r, &item, sizeof(item), timeout_ns)
+                           : shmb_push(r, &item, timeout_ns);
+}
+
+static int take(struct shmb_region *r, Item *ret_item, int64_t timeout_ns) {
+        ssize_t n;
+
+        if (!is_stream())
+                return shmb_pop(r, ret_item, timeout_ns);
+        n = shmb_recv(r, ret_item, sizeof(*ret_item), timeout_ns);
+        return n == sizeof(*ret_item) ? 0 : (int)n;
+}
+
+static int claim(struct shmb_region *r, void **ret_slot) {
+        struct shmb_span span;
+        int result;
+
+        if (!is_stream())
+                return shmb_claim(r, ret_slot, 0);
+        result = shmb_claim_n(r, sizeof(Item), &span, 0);
+        *ret_slot = span.data;
+        return result < 0 ? result : 0;
+}
+
+static int commit(struct shmb_region *r) {
+        return is_stream() ? shmb_commit_n(r, sizeof(Item)) : shmb_commit(r);
+}
+
+static int peek(struct shmb_region *r) {
+        struct shmb_span span;
+        const void *item;
+        int result;
+
+        if (!is_stream())
+                return shmb_peek(r, &item, 0);
+        result = shmb_peek_n(r, sizeof(Item), &span, 0);
+        return result < 0 ? result : 0;
+}
+
+static int release(struct shmb_region *r) {
+        return is_stream() ? shmb_release_n(r, sizeof(Item)) : shmb_release(r);
 }
 
 static int pop(struct shmb_region *r, uint64_t *ret_number, int64_t timeout_ns) {
         Item item;
-        int result = shmb_pop(r, &item, timeout_ns);
+        int result = take(r, &item, timeout_ns);
 
         if (result == 0) {
                 assert_true(item_is(&item, item.number));
@@ -111,15 +161,15 @@ static void act_push(struct shmb_region *r) {
 static void act_claim_and_commit(struct shmb_region *r) {
         Item item;
 
-        if (shmb_claim(r, &slot, 0) < 0)
+        if (claim(r, &slot) < 0)
                 _exit(1);
         item_make(&item, next_in);
         memcpy(slot, &item, sizeof(item));
-        shmb_commit(r);
+        (void)commit(r);
 }
 
 static void act_claim_and_abort(struct shmb_region *r) {
-        if (shmb_claim(r, &slot, 0) < 0)
+        if (claim(r, &slot) < 0)
                 _exit(1);
         memset(slot, 0xa5, sizeof(Item));
         shmb_abort(r);
@@ -132,26 +182,22 @@ static void act_push_in_vain(struct shmb_region *r) {
 static void act_pop(struct shmb_region *r) {
         Item item;
 
-        (void)shmb_pop(r, &item, 0);
+        (void)take(r, &item, 0);
 }
 
 static void act_peek_and_release(struct shmb_region *r) {
-        const void *item;
-
-        if (shmb_peek(r, &item, 0) < 0)
+        if (peek(r) < 0)
                 _exit(1);
-        shmb_release(r);
+        (void)release(r);
 }
 
 static void prepare_peek(struct shmb_region *r) {
-        const void *item;
-
-        if (shmb_peek(r, &item, 0) < 0)
+        if (peek(r) < 0)
                 _exit(1);
 }
 
 static void act_release(struct shmb_region *r) {
-        shmb_release(r);
+        (void)release(r);
 }
 
 static void prepare_empty(struct shmb_region *r) {
@@ -159,14 +205,14 @@ static void prepare_empty(struct shmb_region *r) {
         int i;
 
         for (i = 0; i < WAITING; i++)
-                if (shmb_pop(r, &item, 0) < 0)
+                if (take(r, &item, 0) < 0)
                         _exit(1);
 }
 
 static void act_pop_in_vain(struct shmb_region *r) {
         Item item;
 
-        (void)shmb_pop(r, &item, NAP_NS);
+        (void)take(r, &item, NAP_NS);
 }
 
 static void act_detach(struct shmb_region *r) {
@@ -419,7 +465,7 @@ static void clean(void) {
 
         broker_until(is_alone(observer, SHMB_PRODUCE) && is_alone(observer, SHMB_CONSUME));
         consumer = attach_with(connection, SHMB_CONSUME);
-        while (shmb_pop(consumer, &item, 0) != -EAGAIN)
+        while (take(consumer, &item, 0) != -EAGAIN)
                 ;
         shmb_detach(consumer);
         shmb_detach(observer);
