@@ -44,24 +44,24 @@ static void hear_who_came(struct shmb_region *r) {
  * Reliable
  */
 
-static int admit_all(struct shmb_region *r, bool resume) {
+static void admit_all(struct shmb_region *r, bool resume) {
         uint32_t i;
-        int result = 0;
 
-        for (i = 0; result == 0 && i < r->geometry.n_seats; i++)
-                result = shmb_ring_producer_admit(&r->producer, i, holder_of(r, i), resume);
-        return result;
+        for (i = 0; i < r->geometry.n_seats; i++)
+                shmb_ring_producer_admit(&r->producer, i, holder_of(r, i), resume);
 }
 
 static int reliable_producer_init(struct shmb_region *r, const ShmbMappedSet *mapped,
                                   ShmbRingResume resume) {
         int result = shmb__ring_producer_init(r, mapped, resume);
 
-        return result < 0 ? result : admit_all(r, true);
+        if (result == 0)
+                admit_all(r, true);
+        return result;
 }
 
 static void reliable_producer_hear(struct shmb_region *r) {
-        (void)admit_all(r, false);
+        admit_all(r, false);
 }
 
 static void reliable_producer_wake(struct shmb_region *r) {

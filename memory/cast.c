@@ -49,7 +49,8 @@ int shmb_cast_producer_init(ShmbCastProducer *producer, const ShmbGeometry *geom
         /* relaxed, both: only we write them; the broker ordered our predecessor before us */
         tail = shmb_load_relaxed(&memory->tail);
         claimed = shmb_load_relaxed(&memory->claimed);
-        if (claimed < tail || claimed - tail > geometry->capacity)
+        /* Half of all numbers are left: none of ours will ever pass the last one. */
+        if (tail > UINT64_MAX / 2 || claimed < tail || claimed - tail > geometry->capacity)
                 return -EBADMSG;
         *producer = (ShmbCastProducer){
                 .lane = memory,

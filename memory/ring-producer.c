@@ -97,7 +97,7 @@ static uint64_t producer_read_group(ShmbRingProducer *producer) {
 static int producer_read_heads(ShmbRingProducer *producer, ShmbRingLook look) {
         uint64_t n_in_flight = 0;
         uint32_t i;
-        int r;
+        int r, result = 0;
 
         if (producer->group.words) {
                 n_in_flight = producer_read_group(producer);
@@ -107,16 +107,19 @@ static int producer_read_heads(ShmbRingProducer *producer, ShmbRingLook look) {
         for (i = 0; i < producer->n_seats; i++) {
                 ShmbRingSeat *seat = &producer->seats[i];
 
-                if (producer->admits && seat->lease == 0)
+                if (producer->admits && (seat->lease == 0 || seat->lost))
                         continue;
                 r = producer_read_head(producer, seat, look);
-                if (r < 0)
-                        return r;
+                if (r < 0) {
+                        seat->lost = true;
+                        result = r;
+                        continue;
+                }
                 if (producer->tail - seat->freed > n_in_flight)
                         n_in_flight = producer->tail - seat->freed;
         }
         producer->limit = producer->tail - n_in_flight + producer->mask + 1;
-        return 0;
+        return result;
 }
 
 /* In a queue: no further than there is memory; and short of that once, to ask for more. */
@@ -159,8 +162,9 @@ int shmb_ring_producer_look(ShmbRingProducer *producer, ShmbRingLook look) {
         if (r == 0 && look == SHMB_RING_EXACT &&
             producer->limit - producer->tail < producer->n_wanted)
                 r = producer_read_heads(producer, SHMB_RING_EXACT);
+        /* Of a broadcast only who lied is out: he held back the others. */
         if (r < 0)
-                return producer_poison(producer);
+                return producer->admits ? r : producer_poison(producer);
         producer_note_high_water(producer);
         producer_stop_at_backed(producer);
         return producer->limit - producer->tail < producer->n_wanted ? -EAGAIN : 0;
@@ -263,8 +267,8 @@ int shmb_ring_producer_init(ShmbRingProducer *producer, const ShmbGeometry *geom
         return 0;
 }
 
-/* Where the holder of a seat is whom our predecessor admitted. */
-static int producer_resume_seat(const ShmbRingProducer *producer, ShmbRingSeat *seat,
+/* Where the holder of a seat was there before us: whom our predecessor admitted, as both say. */
+static void producer_resume_seat(const ShmbRingProducer *producer, ShmbRingSeat *seat,
                                 const ShmbJoin *join) {
         /* relaxed: only we write it; the broker ordered our predecessor before us */
         uint64_t head = shmb_load_relaxed(&join->at);
@@ -273,31 +277,33 @@ static int producer_resume_seat(const ShmbRingProducer *producer, ShmbRingSeat *
         if (shmb_load_acquire(&seat->place->epoch) == producer->epoch &&
             shmb_load_acquire(&seat->place->lease) == seat->lease)
                 head = shmb_load_acquire(&seat->place->head);
-        if (producer->tail - head > producer->mask + 1)
-                return -EBADMSG;
+        seat->lost = producer->tail - head > producer->mask + 1;
         seat->head = seat->freed = head;
-        return 0;
 }
 
-int shmb_ring_producer_admit(ShmbRingProducer *producer, uint32_t index, uint64_t lease,
+void shmb_ring_producer_admit(ShmbRingProducer *producer, uint32_t index, uint64_t lease,
                              bool resume) {
         ShmbJoin *join = &producer->lane->joins[index];
         ShmbRingSeat *seat = &producer->seats[index];
 
         if (seat->lease == lease)
-                return 0;
+                return;
         seat->lease = lease;
+        seat->lost = false;
         if (lease == 0)
-                return 0;
-        /* relaxed: only we write it */
-        if (resume && shmb_load_relaxed(&join->lease) == lease)
-                return producer_resume_seat(producer, seat, join);
+                return;
+        /* relaxed: only we write it; a predecessor who was hostile denies whom he admitted.
+         * acquire: as in producer_read_head() */
+        if (resume && (shmb_load_relaxed(&join->lease) == lease ||
+                       shmb_load_acquire(&seat->place->lease) == lease)) {
+                producer_resume_seat(producer, seat, join);
+                return;
+        }
         seat->head = seat->freed = producer->tail;
         /* relaxed: published by the next store */
         shmb_store_relaxed(&join->at, producer->tail);
         /* release: `at` goes with it; pairs with acquire in consumer_join() */
         shmb_store_release(&join->lease, lease);
-        return 0;
 }
 
 int shmb_ring_producer_set_group(ShmbRingProducer *producer, const ShmbGeometry *geometry,

@@ -30,6 +30,7 @@ typedef struct ShmbRingSeat {
         uint64_t freed; /* newest `head` or `done` that was; items below are not needed any more */
         uint64_t lease; /* broadcast: of whom we count; 0: of nobody */
         uint32_t epoch;
+        bool lost; /* broadcast: its holder lied, and holds back nothing any more */
 } ShmbRingSeat;
 
 typedef struct ShmbRingProducer {
@@ -98,11 +99,10 @@ void shmb_ring_producer_set_backed(ShmbRingProducer *producer, const _Atomic uin
  * @lease: of its holder, as the broker says; 0: nobody, who holds back nothing
  * @resume: we have just taken the lane over: who was admitted by our predecessor goes on
  *
- * A new holder counts from the next item on, and finds that said in our lane (joins).
- *
- * Return: 0; -EBADMSG (@resume: what the predecessor left is out of bounds).
+ * A new holder counts from the next item on, and finds that said in our lane (joins). One whose
+ * head is out of bounds holds back nothing; said once, as -EBADMSG of the operation that found it.
  */
-int shmb_ring_producer_admit(ShmbRingProducer *producer, uint32_t index, uint64_t lease,
+void shmb_ring_producer_admit(ShmbRingProducer *producer, uint32_t index, uint64_t lease,
                              bool resume);
 
 /**

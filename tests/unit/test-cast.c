@@ -231,6 +231,12 @@ static void test_producer_takes_over_no_words_that_make_no_sense(void **state) {
         atomic_store(&lane()->claimed, 4);
         assert_int_equal(shmb_cast_producer_init(&producer, &geometry, &lanes[0], &seat, false),
                          -EBADMSG);
+        /* No producer counts that far. */
+        atomic_store(&lane()->tail, UINT64_MAX - 2);
+        atomic_store(&lane()->claimed, UINT64_MAX - 2);
+        assert_int_equal(shmb_cast_producer_init(&producer, &geometry, &lanes[0], &seat, false),
+                         -EBADMSG);
+        atomic_store(&lane()->tail, 5);
         atomic_store(&lane()->claimed, 6 + CAPACITY);
         assert_int_equal(shmb_cast_producer_init(&producer, &geometry, &lanes[0], &seat, false),
                          -EBADMSG);
@@ -267,7 +273,7 @@ static void test_reliable_consumer_counts_from_its_admission_on(void **state) {
                          0);
         shmb_ring_consumer_set_lease(&first, 0, 41);
         assert_int_equal(shmb_ring_pop_n(&first, &number, 1), -EAGAIN);
-        assert_int_equal(shmb_ring_producer_admit(&reliable, 0, 41, false), 0);
+        shmb_ring_producer_admit(&reliable, 0, 41, false);
         for (number = 100; number < 100 + CAPACITY; number++)
                 assert_int_equal(shmb_ring_push_n(&reliable, &number, 1, SHMB_RING_EXACT), 1);
         assert_int_equal(shmb_ring_push_n(&reliable, &number, 1, SHMB_RING_EXACT), -EAGAIN);
@@ -275,14 +281,14 @@ static void test_reliable_consumer_counts_from_its_admission_on(void **state) {
         assert_int_equal(number, 100);
 
         /* Its successor is another one: what it left behind is nobody's. */
-        assert_int_equal(shmb_ring_producer_admit(&reliable, 0, 0, false), 0);
+        shmb_ring_producer_admit(&reliable, 0, 0, false);
         number = 200;
         assert_int_equal(shmb_ring_push_n(&reliable, &number, 1, SHMB_RING_EXACT), 1);
         assert_int_equal(shmb_ring_consumer_init(&second, &geometry, &seat, lanes,
                                                  SHMB_RING_STRICT, false),
                          0);
         shmb_ring_consumer_set_lease(&second, 0, 42);
-        assert_int_equal(shmb_ring_producer_admit(&reliable, 0, 42, false), 0);
+        shmb_ring_producer_admit(&reliable, 0, 42, false);
         assert_int_equal(shmb_ring_pop_n(&second, &number, 1), -EAGAIN);
         number = 300;
         assert_int_equal(shmb_ring_push_n(&reliable, &number, 1, SHMB_RING_EXACT), 1);
@@ -290,9 +296,58 @@ static void test_reliable_consumer_counts_from_its_admission_on(void **state) {
         /* And the producer's successor takes up whom he admitted. */
         assert_int_equal(shmb_ring_producer_init(&reliable, &geometry, 0, &lanes[0], &seat, false),
                          0);
-        assert_int_equal(shmb_ring_producer_admit(&reliable, 0, 42, true), 0);
+        shmb_ring_producer_admit(&reliable, 0, 42, true);
         assert_int_equal(shmb_ring_pop_n(&second, &number, 1), 1);
         assert_int_equal(number, 300);
+}
+
+/* A seat that lies is out, until somebody else has it: the others are not held back. */
+static void test_reliable_producer_goes_on_without_who_lies(void **state) {
+        static ShmbRingProducer reliable;
+        ShmbPlace *place = &((ShmbSeat *)seat.memory)->places[0];
+        static ShmbRingConsumer honest;
+        uint64_t number = 0, many[CAPACITY] = {};
+
+        geometry.delivery = SHMB_DELIVERY_RELIABLE;
+        assert_int_equal(shmb_ring_producer_init(&reliable, &geometry, 0, &lanes[0], &seat, false),
+                         0);
+        shmb_ring_producer_admit(&reliable, 0, 41, false);
+        assert_int_equal(shmb_ring_push_n(&reliable, &number, 1, SHMB_RING_EXACT), 1);
+        atomic_store(&place->epoch, lanes[0].epoch);
+        atomic_store(&place->lease, 41);
+        atomic_store(&place->head, 1000);
+        atomic_store(&place->done, 1000);
+        assert_int_equal(shmb_ring_producer_look(&reliable, SHMB_RING_EXACT), -EBADMSG);
+        for (number = 0; number < 3 * CAPACITY; number++)
+                assert_int_equal(shmb_ring_push_n(&reliable, &number, 1, SHMB_RING_EXACT), 1);
+
+        /* Nor does it keep a successor of the producer out. */
+        assert_int_equal(shmb_ring_producer_init(&reliable, &geometry, 0, &lanes[0], &seat, false),
+                         0);
+        shmb_ring_producer_admit(&reliable, 0, 41, true);
+        assert_int_equal(shmb_ring_push_n(&reliable, &number, 1, SHMB_RING_EXACT), 1);
+
+        shmb_ring_producer_admit(&reliable, 0, 42, false);
+        assert_int_equal(shmb_ring_consumer_init(&honest, &geometry, &seat, lanes, SHMB_RING_STRICT,
+                                                 false),
+                         0);
+        shmb_ring_consumer_set_lease(&honest, 0, 42);
+        assert_int_equal(shmb_ring_pop_n(&honest, &number, 1), -EAGAIN);
+        number = 77;
+        assert_int_equal(shmb_ring_push_n(&reliable, &number, 1, SHMB_RING_EXACT), 1);
+        assert_int_equal(shmb_ring_pop_n(&honest, &number, 1), 1);
+        assert_int_equal(number, 77);
+
+        /* A predecessor who denies whom he admitted takes nothing from them. */
+        assert_int_equal(shmb_ring_push_n(&reliable, &number, 1, SHMB_RING_EXACT), 1);
+        atomic_store(&((ShmbLane *)lanes[0].memory)->joins[0].lease, 0);
+        assert_int_equal(shmb_ring_producer_init(&reliable, &geometry, 0, &lanes[0], &seat, false),
+                         0);
+        shmb_ring_producer_admit(&reliable, 0, 42, true);
+        assert_int_equal(shmb_ring_push_n(&reliable, many, CAPACITY, SHMB_RING_EXACT),
+                         CAPACITY - 1);
+        assert_int_equal(shmb_ring_pop_n(&honest, &number, 1), 1);
+        assert_int_equal(number, 77);
 }
 
 #define LOSSY(_name) cmocka_unit_test_setup_teardown(_name, setup_lossy, teardown)
@@ -311,6 +366,7 @@ int main(void) {
                 LOSSY(test_producer_takes_over_no_words_that_make_no_sense),
                 LOSSY(test_words_that_somebody_made_up_harm_nobody_else),
                 LOSSY(test_reliable_consumer_counts_from_its_admission_on),
+                LOSSY(test_reliable_producer_goes_on_without_who_lies),
         };
 
         return cmocka_run_group_tests_name("cast", tests, NULL, NULL);
