@@ -11,13 +11,6 @@
 #include "client/region.h"
 #include "client/wait.h"
 
-static void count_dropped(struct shmb_region *r) {
-        _Atomic uint64_t *n_dropped = &r->counters->n_dropped;
-
-        /* relaxed: for display, only we write it */
-        shmb_store_relaxed(n_dropped, shmb_load_relaxed(n_dropped) + 1);
-}
-
 /* No room. Return: 0 if the message is dealt with, or what shmb__wait() says. */
 static int send_wait(struct shmb_region *r, const void *data, size_t n_bytes, int64_t timeout_ns) {
         int result;
@@ -26,15 +19,9 @@ static int send_wait(struct shmb_region *r, const void *data, size_t n_bytes, in
                 result = r->engine->send(r, data, n_bytes, SHMB_RING_EXACT);
                 if (result != -EAGAIN)
                         return result;
-                if (r->overflow == SHMB_OVERFLOW_DROP_NEWEST) {
-                        count_dropped(r);
-                        return 0;
-                }
-                if (r->overflow == SHMB_OVERFLOW_FAIL)
-                        timeout_ns = 0;
-                result = shmb__wait(r, &timeout_ns);
-                if (result < 0)
-                        return result;
+                result = shmb__wait_room(r, 1, &timeout_ns);
+                if (result != 0)
+                        return result < 0 ? result : 0;
         }
 }
 

@@ -20,13 +20,6 @@
  * Producer
  */
 
-static void count_dropped(struct shmb_region *r, uint32_t n) {
-        _Atomic uint64_t *n_dropped = &r->counters->n_dropped;
-
-        /* relaxed: for display, only we write it */
-        shmb_store_relaxed(n_dropped, shmb_load_relaxed(n_dropped) + n);
-}
-
 /* The ring is full. Return: how many of @n are dealt with, or what shmb__wait() says. */
 static int push_wait(struct shmb_region *r, const void *items, uint32_t n, int64_t timeout_ns) {
         int result;
@@ -35,15 +28,9 @@ static int push_wait(struct shmb_region *r, const void *items, uint32_t n, int64
                 result = r->engine->push(r, items, n, SHMB_RING_EXACT);
                 if (result != -EAGAIN)
                         return result;
-                if (r->overflow == SHMB_OVERFLOW_DROP_NEWEST) {
-                        count_dropped(r, n);
-                        return (int)n;
-                }
-                if (r->overflow == SHMB_OVERFLOW_FAIL)
-                        timeout_ns = 0;
-                result = shmb__wait(r, &timeout_ns);
-                if (result < 0)
-                        return result;
+                result = shmb__wait_room(r, n, &timeout_ns);
+                if (result != 0)
+                        return result < 0 ? result : (int)n;
         }
 }
 

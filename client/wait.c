@@ -228,3 +228,16 @@ int shmb__wait(struct shmb_region *r, int64_t *timeout_ns) {
         }
         return result;
 }
+
+int shmb__wait_room(struct shmb_region *r, uint32_t n, int64_t *timeout_ns) {
+        _Atomic uint64_t *n_dropped = &r->counters->n_dropped;
+
+        if (r->overflow == SHMB_OVERFLOW_DROP_NEWEST) {
+                /* relaxed: for display, only we write it */
+                shmb_store_relaxed(n_dropped, shmb_load_relaxed(n_dropped) + n);
+                return 1;
+        }
+        if (r->overflow == SHMB_OVERFLOW_FAIL)
+                *timeout_ns = 0;
+        return shmb__wait(r, timeout_ns);
+}

@@ -21,6 +21,14 @@
  */
 int shmb__wait(struct shmb_region *r, int64_t *timeout_ns);
 
+/**
+ * shmb__wait_room() - shmb__wait() of a producer, as the region's overflow says
+ * @n:          how many items or messages find no room
+ *
+ * Return: 0 (there is room); 1 (all @n are thrown away, and counted); else as shmb__wait().
+ */
+int shmb__wait_room(struct shmb_region *r, uint32_t n, int64_t *timeout_ns);
+
 /* S3 of memory/sleep.h: membarrier(2), or a fence where our wakers fence. */
 void shmb__wait_barrier(struct shmb_region *r);
 
