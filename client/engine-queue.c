@@ -185,26 +185,34 @@ static int settle(struct shmb_region *r, uint32_t lane, int result) {
         return result;
 }
 
-static void bound_lane(struct shmb_region *r, uint32_t lane) {
+/* Return: how far the lane has memory, for whoever takes from it. */
+static const _Atomic uint64_t *enter_lane(struct shmb_region *r, uint32_t lane) {
         const ShmbParty *party = lane_party(r, lane);
 
-        shmb_ring_consumer_set_backed(&r->consumer, lane, &party->backed, r->queue.segment);
         /* relaxed: what it lags behind is told once more */
         r->queue.told[lane] = shmb_load_relaxed(&party->freed);
+        return &party->backed;
+}
+
+static int enter_lanes(struct shmb_region *r, void (*bound)(struct shmb_region *r, uint32_t lane)) {
+        uint32_t i;
+
+        r->queue.segment = shmb_geometry_segment_items(&r->geometry);
+        reset_delay(r);
+        for (i = 0; i < r->geometry.n_lanes; i++)
+                bound(r, i);
+        return 0;
+}
+
+static void bound_lane(struct shmb_region *r, uint32_t lane) {
+        shmb_ring_consumer_set_backed(&r->consumer, lane, enter_lane(r, lane), r->queue.segment);
 }
 
 static int consumer_init(struct shmb_region *r, const ShmbMappedSet *mapped,
                          ShmbRingResume resume) {
         int result = shmb__ring_consumer_init(r, mapped, resume);
-        uint32_t i;
 
-        if (result < 0)
-                return result;
-        r->queue.segment = shmb_geometry_segment_items(&r->geometry);
-        reset_delay(r);
-        for (i = 0; i < r->geometry.n_lanes; i++)
-                bound_lane(r, i);
-        return 0;
+        return result < 0 ? result : enter_lanes(r, bound_lane);
 }
 
 static int consumer_look(struct shmb_region *r, ShmbRingLook look) {
@@ -266,25 +274,14 @@ static int settle_member(struct shmb_region *r, int result) {
 }
 
 static void bound_member_lane(struct shmb_region *r, uint32_t lane) {
-        const ShmbParty *party = lane_party(r, lane);
-
-        r->member.lanes[lane].backed = &party->backed;
-        /* relaxed: what it lags behind is told once more */
-        r->queue.told[lane] = shmb_load_relaxed(&party->freed);
+        r->member.lanes[lane].backed = enter_lane(r, lane);
 }
 
 static int member_init(struct shmb_region *r, const ShmbMappedSet *mapped,
                        ShmbRingResume resume) {
         int result = shmb__group_member_init(r, mapped, resume);
-        uint32_t i;
 
-        if (result < 0)
-                return result;
-        r->queue.segment = shmb_geometry_segment_items(&r->geometry);
-        reset_delay(r);
-        for (i = 0; i < r->geometry.n_lanes; i++)
-                bound_member_lane(r, i);
-        return 0;
+        return result < 0 ? result : enter_lanes(r, bound_member_lane);
 }
 
 static int member_look(struct shmb_region *r, ShmbRingLook look) {
