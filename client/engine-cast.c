@@ -24,12 +24,9 @@ enum {
 };
 
 static uint64_t holder_of(const struct shmb_region *r, uint32_t seat) {
-        const ShmbControl *control = r->control.memory;
-        const ShmbParty *party = &control->parties[r->geometry.n_lanes + seat];
-
-        /* relaxed, both: ordered behind news by its acquire */
-        return shmb_load_relaxed(&party->occupancy) == SHMB_PARTY_HELD
-                               ? shmb_load_relaxed(&party->lease)
+        /* relaxed: ordered behind news by its acquire */
+        return shmb__seat_is_held(r, seat)
+                               ? shmb_load_relaxed(&shmb__party(r, SHMB_OBJECT_SEAT, seat)->lease)
                                : 0;
 }
 

@@ -15,15 +15,6 @@
 #include "client/region.h"
 #include "client/wait.h"
 
-/* Whoever died asleep says for ever that he sleeps. */
-static bool is_there(const struct shmb_region *r, uint32_t seat) {
-        const ShmbControl *control = r->control.memory;
-
-        /* relaxed: who is missed here hears of it by news */
-        return shmb_load_relaxed(&control->parties[r->geometry.n_lanes + seat].occupancy) ==
-               SHMB_PARTY_HELD;
-}
-
 /*
  * The first that sleeps and was not rung for in that sleep. One who is on his way to sleep or from
  * it is not woken by the call, and may have looked already: then the next one, too.
@@ -33,7 +24,9 @@ static void wake_one(struct shmb_region *r, ShmbWaker *waker, uint32_t skip) {
         uint32_t i;
 
         for (i = 0; i < r->geometry.n_seats; i++) {
-                if (i == skip || !is_there(r, i) || !shmb_waker_look(waker, i))
+                /* Whoever died asleep says for ever that he sleeps; who is missed here hears of it
+                 * by news. */
+                if (i == skip || !shmb__seat_is_held(r, i) || !shmb_waker_look(waker, i))
                         continue;
                 woken = shmb__ring(&waker->bells[i], 1) > 0;
                 if (shmb__poke(r, waker->peers[i], SHMB_OBJECT_SEAT, i) || woken)
@@ -85,7 +78,6 @@ const ShmbEngine shmb__engine_group_producer = {
 
 int shmb__group_member_init(struct shmb_region *r, const ShmbMappedSet *mapped,
                             ShmbRingResume resume) {
-        const ShmbControl *control = r->control.memory;
         const ShmbGroupParams params = {
                 .geometry = &r->geometry,
                 .index = r->index,
@@ -93,7 +85,7 @@ int shmb__group_member_init(struct shmb_region *r, const ShmbMappedSet *mapped,
                 .group = &mapped->group,
                 .seats = mapped->seats,
                 .lanes = mapped->lanes,
-                .parties = &control->parties[r->geometry.n_lanes],
+                .parties = shmb__party(r, SHMB_OBJECT_SEAT, 0),
                 .fence_always = !r->registered,
         };
 

@@ -18,10 +18,6 @@
 #include "client/engine-ring.h"
 #include "client/region.h"
 
-static ShmbParty *lane_party(const struct shmb_region *r, uint32_t lane) {
-        return &((ShmbControl *)r->control.memory)->parties[lane];
-}
-
 /* Without an answer, which nobody waits for; or, to hear why not, with one. */
 static int tell(struct shmb_region *r, const WireSegment *segment, bool listen) {
         WireMessage request = { .type = WIRE_SEGMENT, .segment = *segment }, reply;
@@ -105,7 +101,8 @@ static int producer_init(struct shmb_region *r, const ShmbMappedSet *mapped,
                 return result;
         r->queue.segment = shmb_geometry_segment_items(&r->geometry);
         reset_delay(r);
-        shmb_ring_producer_set_backed(&r->producer, &lane_party(r, r->index)->backed,
+        shmb_ring_producer_set_backed(&r->producer,
+                                      &shmb__party(r, SHMB_OBJECT_LANE, r->index)->backed,
                                       r->queue.segment / 2);
         return 0;
 }
@@ -187,7 +184,7 @@ static int settle(struct shmb_region *r, uint32_t lane, int result) {
 
 /* Return: how far the lane has memory, for whoever takes from it. */
 static const _Atomic uint64_t *enter_lane(struct shmb_region *r, uint32_t lane) {
-        const ShmbParty *party = lane_party(r, lane);
+        const ShmbParty *party = shmb__party(r, SHMB_OBJECT_LANE, lane);
 
         /* relaxed: what it lags behind is told once more */
         r->queue.told[lane] = shmb_load_relaxed(&party->freed);

@@ -66,13 +66,8 @@ static void add_counters(const ShmbCounters *counters, struct shmb_stats *all) {
 
 /* Of a broadcast only who is there. */
 static bool seat_counts(const struct shmb_region *r, uint32_t seat) {
-        const ShmbControl *control = r->control.memory;
-
-        if (r->geometry.kind != SHMB_KIND_BROADCAST && r->geometry.kind != SHMB_KIND_LATEST)
-                return true;
-        /* relaxed: for display */
-        return shmb_load_relaxed(&control->parties[r->geometry.n_lanes + seat].occupancy) ==
-               SHMB_PARTY_HELD;
+        return (r->geometry.kind != SHMB_KIND_BROADCAST && r->geometry.kind != SHMB_KIND_LATEST) ||
+               shmb__seat_is_held(r, seat);
 }
 
 /* Items that the slowest seat has not released yet. */

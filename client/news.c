@@ -34,23 +34,14 @@ static const ShmbControl *control_of(const struct shmb_region *r) {
         return r->control.memory;
 }
 
-static const ShmbParty *parties_of(const struct shmb_region *r, ShmbObjectKind kind) {
-        const ShmbParty *parties = control_of(r)->parties;
-
-        if (kind == SHMB_OBJECT_LANE)
-                return parties;
-        parties += r->geometry.n_lanes;
-        return kind == SHMB_OBJECT_SEAT ? parties : parties + r->geometry.n_seats;
-}
-
 static PeerSets peers_of(struct shmb_region *r) {
         bool competes = shmb_geometry_competes(&r->geometry);
-        const Peers lanes = { SHMB_OBJECT_LANE, parties_of(r, SHMB_OBJECT_LANE), r->lanes,
+        const Peers lanes = { SHMB_OBJECT_LANE, shmb__party(r, SHMB_OBJECT_LANE, 0), r->lanes,
                               r->geometry.n_lanes, UINT32_MAX };
-        const Peers seats = { SHMB_OBJECT_SEAT, parties_of(r, SHMB_OBJECT_SEAT), r->seats,
+        const Peers seats = { SHMB_OBJECT_SEAT, shmb__party(r, SHMB_OBJECT_SEAT, 0), r->seats,
                               r->geometry.n_seats,
                               r->role == SHMB_CONSUME ? r->index : UINT32_MAX };
-        const Peers group = { SHMB_OBJECT_GROUP, parties_of(r, SHMB_OBJECT_GROUP), &r->group, 1,
+        const Peers group = { SHMB_OBJECT_GROUP, shmb__party(r, SHMB_OBJECT_GROUP, 0), &r->group, 1,
                               UINT32_MAX };
 
         if (r->role == SHMB_PRODUCE)
@@ -76,9 +67,9 @@ static void hear_own(struct shmb_region *r) {
         const ShmbParty *own;
 
         if (r->role == SHMB_PRODUCE)
-                own = &parties_of(r, SHMB_OBJECT_LANE)[r->index];
+                own = shmb__party(r, SHMB_OBJECT_LANE, r->index);
         else if (r->role == SHMB_CONSUME)
-                own = &parties_of(r, SHMB_OBJECT_SEAT)[r->index];
+                own = shmb__party(r, SHMB_OBJECT_SEAT, r->index);
         else
                 return;
         /* relaxed, all: ordered behind news by its acquire */
@@ -210,7 +201,7 @@ static bool replace_objects(struct shmb_region *r, const PeerSets *peers) {
 
 /* The lanes' leases as they stand now, before anything in the lanes was looked at. */
 static void hear_holders(struct shmb_region *r) {
-        const ShmbParty *lanes = parties_of(r, SHMB_OBJECT_LANE);
+        const ShmbParty *lanes = shmb__party(r, SHMB_OBJECT_LANE, 0);
         uint32_t i;
 
         for (i = 0; r->role == SHMB_CONSUME && i < r->geometry.n_lanes; i++)
@@ -220,7 +211,7 @@ static void hear_holders(struct shmb_region *r) {
 
 /* Return: whether each lane is held against the words of its present holder alone. */
 static bool trust_holders(struct shmb_region *r) {
-        const ShmbParty *lanes = parties_of(r, SHMB_OBJECT_LANE);
+        const ShmbParty *lanes = shmb__party(r, SHMB_OBJECT_LANE, 0);
         bool all = true;
         uint64_t lease;
         uint32_t i;
@@ -280,7 +271,7 @@ void shmb__hear_first(struct shmb_region *r) {
 
 bool shmb__peer_lives(const struct shmb_region *r) {
         bool lanes = r->role == SHMB_CONSUME;
-        const ShmbParty *parties = parties_of(r, lanes ? SHMB_OBJECT_LANE : SHMB_OBJECT_SEAT);
+        const ShmbParty *parties = shmb__party(r, lanes ? SHMB_OBJECT_LANE : SHMB_OBJECT_SEAT, 0);
         uint32_t i, n = lanes ? r->geometry.n_lanes : r->geometry.n_seats;
 
         for (i = 0; i < n; i++)

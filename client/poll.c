@@ -118,13 +118,6 @@ static ShmbPollPeer *peer_of(ShmbPoll *poll, ShmbObjectKind kind, uint32_t index
         return kind == SHMB_OBJECT_LANE ? &poll->lanes[index] : &poll->seats[index];
 }
 
-static const ShmbParty *party_of(const struct shmb_region *r, ShmbObjectKind kind,
-                                 uint32_t index) {
-        const ShmbControl *control = r->control.memory;
-
-        return &control->parties[kind == SHMB_OBJECT_LANE ? index : r->geometry.n_lanes + index];
-}
-
 static void forget_peer(ShmbPollPeer *peer) {
         if (peer->lease != 0)
                 close(peer->fd);
@@ -171,7 +164,7 @@ static bool fetch_peer(struct shmb_region *r, ShmbObjectKind kind, uint32_t inde
 }
 
 static bool hear_peer(struct shmb_region *r, ShmbObjectKind kind, uint32_t index) {
-        const ShmbParty *party = party_of(r, kind, index);
+        const ShmbParty *party = shmb__party(r, kind, index);
         /* relaxed, both: ordered behind news by its acquire */
         uint64_t lease = shmb_load_relaxed(&party->polls) ? shmb_load_relaxed(&party->lease) : 0;
         ShmbPollPeer *peer;

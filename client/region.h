@@ -141,6 +141,24 @@ static inline bool shmb__may(const struct shmb_region *r, ShmbGate gate) {
                               shmb_load_relaxed(r->news) != r->news_heard);
 }
 
+/* What control says of the holder of a lane, a seat, or the group. */
+static inline const ShmbParty *shmb__party(const struct shmb_region *r, ShmbObjectKind kind,
+                                           uint32_t index) {
+        const ShmbControl *control = r->control.memory;
+
+        if (kind != SHMB_OBJECT_LANE)
+                index += r->geometry.n_lanes;
+        if (kind == SHMB_OBJECT_GROUP)
+                index += r->geometry.n_seats;
+        return &control->parties[index];
+}
+
+static inline bool shmb__seat_is_held(const struct shmb_region *r, uint32_t seat) {
+        /* relaxed: ordered behind news by its acquire, where that matters */
+        return shmb_load_relaxed(&shmb__party(r, SHMB_OBJECT_SEAT, seat)->occupancy) ==
+               SHMB_PARTY_HELD;
+}
+
 /* May @r be used as @role? Return: 0, or -errno. */
 static inline int shmb__enter(struct shmb_region *r, uint32_t role) {
         if (shmb_unlikely(!r || r->role != role || !r->engine || !shmb__may(r, r->engine->gate)))
