@@ -256,6 +256,15 @@ static void test_replaced_group_keeps_what_is_held_and_done(void **state) {
         free(old.memory);
 }
 
+/* Its second object, with a producer who has just come. */
+static void replace_lane(void) {
+        lane = object(SHMB_OBJECT_LANE, &epochs[0]);
+        atomic_store(&epochs[0], 2);
+        lane.epoch = 2;
+        assert_int_equal(shmb_ring_producer_init(&producer, &geometry, 0, &lane, seats, false), 0);
+        assert_int_equal(shmb_ring_producer_set_group(&producer, &geometry, &group), 0);
+}
+
 static void test_replaced_lane_begins_anew_when_the_old_one_is_drained(void **state) {
         ShmbMapped old = lane;
         uint64_t number;
@@ -263,11 +272,7 @@ static void test_replaced_lane_begins_anew_when_the_old_one_is_drained(void **st
         for (number = 0; number < 3; number++)
                 assert_int_equal(push(number), 1);
         assert_int_equal(claim(0, 1), 0);
-        lane = object(SHMB_OBJECT_LANE, &epochs[0]);
-        atomic_store(&epochs[0], 2);
-        lane.epoch = 2;
-        assert_int_equal(shmb_ring_producer_init(&producer, &geometry, 0, &lane, seats, false), 0);
-        assert_int_equal(shmb_ring_producer_set_group(&producer, &geometry, &group), 0);
+        replace_lane();
         assert_int_equal(push(100), 1);
 
         assert_int_equal(shmb_group_switch_lane(&members[0], 0, &lane), -EBUSY);
@@ -296,11 +301,7 @@ static void test_what_is_left_in_a_lane_that_nobody_knows_any_more_holds_up_noth
         assert_int_equal(claim(0, 1), 0);
         assert_int_equal(claim(1, 1), 1);
         shmb_group_give_back(&members[1]);
-        lane = object(SHMB_OBJECT_LANE, &epochs[0]);
-        atomic_store(&epochs[0], 2);
-        lane.epoch = 2;
-        assert_int_equal(shmb_ring_producer_init(&producer, &geometry, 0, &lane, seats, false), 0);
-        assert_int_equal(shmb_ring_producer_set_group(&producer, &geometry, &group), 0);
+        replace_lane();
         for (number = 0; number < CAPACITY; number++)
                 assert_int_equal(push(100 + number), 1);
 
@@ -326,11 +327,7 @@ static void test_who_joins_while_an_old_lane_is_drained_takes_nothing_of_it(void
         for (number = 0; number < CAPACITY; number++)
                 assert_int_equal(push(number), 1);
         assert_int_equal(claim(0, 1), 0);
-        lane = object(SHMB_OBJECT_LANE, &epochs[0]);
-        atomic_store(&epochs[0], 2);
-        lane.epoch = 2;
-        assert_int_equal(shmb_ring_producer_init(&producer, &geometry, 0, &lane, seats, false), 0);
-        assert_int_equal(shmb_ring_producer_set_group(&producer, &geometry, &group), 0);
+        replace_lane();
         for (number = 0; number < CAPACITY; number++)
                 assert_int_equal(push(100 + number), 1);
         memset(seats[2].memory, 0, seats[2].n_bytes);
