@@ -15,10 +15,10 @@ shift 4
 dest=$(mktemp -d)
 trap 'rm -rf "$dest"' EXIT
 
-"$meson" install -C "$build" --no-rebuild --quiet --destdir "$dest/root" >"$dest/log" 2>&1 ||
+"$meson" install -C "$build" --no-rebuild --quiet --destdir "$dest/tree" >"$dest/log" 2>&1 ||
         { cat "$dest/log"; exit 1; }
 
-cd "$dest/root"
+cd "$dest/tree"
 find . \( ! -type d -o -empty \) | sed "s|^\./||; s|^usr/$libdir/|usr/LIBDIR/|" | LC_ALL=C sort \
         >"$dest/have"
 sed '/^#/d; /^$/d' "$list" | LC_ALL=C sort >"$dest/want"
@@ -30,7 +30,7 @@ if ! diff -u "$dest/want" "$dest/have"; then
         exit 1
 fi
 
-export PKG_CONFIG_PATH="$dest/root/usr/$libdir/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$dest/root"
+export PKG_CONFIG_PATH="$dest/tree/usr/$libdir/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$dest/tree"
 cat >"$dest/program.c" <<'END'
 #include <shmbroker.h>
 #include <stdio.h>
@@ -44,12 +44,12 @@ int main(void) {
 END
 # shellcheck disable=SC2046 # flags are a list of words
 "$@" -o "$dest/program" "$dest/program.c" $(pkg-config --cflags --libs shmbroker)
-said=$(LD_LIBRARY_PATH="$dest/root/usr/$libdir" "$dest/program")
+said=$(LD_LIBRARY_PATH="$dest/tree/usr/$libdir" "$dest/program")
 want="$(pkg-config --modversion shmbroker) 1"
 if [ "$said" != "$want" ]; then
         echo "the program says '$said' instead of '$want'"
         exit 1
 fi
 readelf -d "$dest/program" | grep -q 'NEEDED.*\[libshmbroker\.so\.0\]'
-LD_LIBRARY_PATH="$dest/root/usr/$libdir" "$dest/root/usr/bin/shmbrokerctl" --version
-"$dest/root/usr/bin/shmbrokerd" --version
+LD_LIBRARY_PATH="$dest/tree/usr/$libdir" "$dest/tree/usr/bin/shmbrokerctl" --version
+"$dest/tree/usr/bin/shmbrokerd" --version
