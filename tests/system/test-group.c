@@ -53,7 +53,8 @@ static const ChildIdentity alice = CHILD_ALICE, bob = CHILD_BOB;
 /* How often each item was booked; the number of an item says which producer it is of. */
 typedef struct Books {
         _Atomic uint8_t n[PRODUCERS * MANY];
-        _Atomic uint32_t n_booked;
+        _Atomic uint32_t n_booked; /* about: who dies between the two has not counted */
+        _Atomic bool complete;
         char name[256];
 } Books;
 
@@ -107,6 +108,15 @@ static void book(const Item *item) {
                 atomic_fetch_add(&books->n_booked, 1);
 }
 
+static bool books_are_complete(void) {
+        size_t i;
+
+        for (i = 0; i < PRODUCERS * MANY; i++)
+                if (atomic_load(&books->n[i]) == 0)
+                        return false;
+        return true;
+}
+
 /* Until all is booked, by whomever; a batch at a time, of which a part is given back. */
 static void consume(void *data) {
         struct shmb_region *r = mover_attach(&broker, books->name, SHMB_CONSUME);
@@ -114,7 +124,7 @@ static void consume(void *data) {
         uint32_t i, n = 0;
         int result;
 
-        while (atomic_load(&books->n_booked) < PRODUCERS * MANY) {
+        while (!atomic_load(&books->complete)) {
                 result = shmb_peek_n(r, 1 + n++ % 7, &span, 20000000);
                 if (result == -ETIMEDOUT || result == -EOWNERDEAD)
                         continue;
@@ -172,6 +182,8 @@ static void flow(const char *name, unsigned n_kills, bool broker_dies) {
         }
         for (i = 0; i < PRODUCERS; i++)
                 child_finish(&producers[i]);
+        broker_until(books_are_complete());
+        atomic_store(&books->complete, true);
         for (i = 0; i < MEMBERS; i++)
                 child_finish(&members[i]);
 }
