@@ -50,6 +50,12 @@ static const Case cases[] = {
         { "queue 1:1", "queue, segment: 4K", ONE, OVERFLOW_BLOCK, 1, 1, 64, 256 },
         { "queue 2:1, memfd", "queue, segment: 4K, backing: memfd", ONE, OVERFLOW_BLOCK, 2, 1, 1024,
           16 },
+        { "stream 1:1, 64 B", "stream", ONE, OVERFLOW_BLOCK, 1, 1, 64, 4096 },
+        { "stream 1:1, 2 KiB", "stream", ONE, OVERFLOW_BLOCK, 1, 1, 2040, 4096 },
+        { "stream 3:1, memfd", "stream, backing: memfd", ONE, OVERFLOW_BLOCK, 3, 1, 500, 4096 },
+        { "stream 2:1, fail", "stream, overflow: fail", ONE, OVERFLOW_FAIL, 2, 1, 1000, 4096 },
+        { "stream 1:1, drop_newest", "stream, overflow: drop_newest", ONE, OVERFLOW_DROP, 1, 1, 800,
+          4096 },
 };
 
 const Case *case_at(unsigned i) {
@@ -58,6 +64,17 @@ const Case *case_at(unsigned i) {
 
 bool case_is_lazy(const Case *it) {
         return strncmp(it->kind, "queue", 5) == 0;
+}
+
+bool case_is_stream(const Case *it) {
+        return strncmp(it->kind, "stream", 6) == 0;
+}
+
+/* A message shorter than a word would not say which it is. */
+uint32_t case_length(const Case *it, uint64_t number) {
+        if (!case_is_stream(it))
+                return it->item_size;
+        return 8 + (uint32_t)(item_mix(number) % (it->item_size - 7));
 }
 
 const char *case_region(const Case *it, unsigned wait) {
@@ -71,8 +88,9 @@ static void add_case(char **at, const char *end, const Case *it, unsigned wait) 
         bool latest = it->delivery == DELIVERY_LATEST;
 
         *at += snprintf(*at, (size_t)(end - *at),
-                        "  - {name: $/%s, kind: %s, item: {size: %u}, ", case_region(it, wait),
-                        it->kind, it->item_size);
+                        "  - {name: $/%s, kind: %s, %s: %u%s, ", case_region(it, wait), it->kind,
+                        case_is_stream(it) ? "max_message" : "item: {size", it->item_size,
+                        case_is_stream(it) ? "" : "}");
         if (case_is_lazy(it))
                 *at += snprintf(*at, (size_t)(end - *at), "max_bytes: %u, ",
                                 it->capacity * it->item_size);
@@ -133,9 +151,24 @@ static uint64_t lane_low(const Model *model, uint32_t lane) {
         return low;
 }
 
+/* A header of 8 bytes before each message, and both at multiples of 8. */
+static uint32_t frame_size(const Model *model, uint64_t number) {
+        return 8 + (case_length(model->it, number) + 7) / 8 * 8;
+}
+
+static uint64_t stream_room(const Model *model, uint32_t lane) {
+        uint64_t i, n_bytes = 0, tail = model->lanes[lane].tail;
+
+        for (i = lane_low(model, lane); i <= tail; i++)
+                n_bytes += frame_size(model, i);
+        return n_bytes <= model->it->capacity;
+}
+
 uint64_t model_room(const Model *model, uint32_t lane) {
         if (model->it->delivery == DELIVERY_LOSSY || model->it->delivery == DELIVERY_LATEST)
                 return UINT64_MAX;
+        if (case_is_stream(model->it))
+                return stream_room(model, lane);
         return model->it->capacity - (model->lanes[lane].tail - lane_low(model, lane));
 }
 
@@ -203,8 +236,8 @@ void model_dropped(Model *model, uint64_t n) {
 static bool is_item(const Model *model, const uint8_t *bytes, uint32_t lane, uint64_t number) {
         static uint8_t expected[ITEM_MAX];
 
-        item_fill(expected, model->it->item_size, lane, number);
-        return memcmp(bytes, expected, model->it->item_size) == 0;
+        item_fill(expected, case_length(model->it, number), lane, number);
+        return memcmp(bytes, expected, case_length(model->it, number)) == 0;
 }
 
 /* Where the library may go on in a lane: exactly there, but that a slow one is put forward. */
@@ -272,6 +305,8 @@ void model_peeked(Model *model, uint32_t seat, const uint8_t *bytes, uint32_t st
         if (!find(model, seat, bytes, &lane, &number))
                 fail_shown(model, seat, bytes);
         assert_true(number + n <= model->lanes[lane].tail);
+        if (case_is_stream(model->it))
+                assert_int_equal(stride, case_length(model->it, number));
         for (i = 1; i < n; i++)
                 if (!is_item(model, bytes + (size_t)i * stride, lane, number + i))
                         fail_msg("%s, step %u: item %u of a span is another one", model->it->label,

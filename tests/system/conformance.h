@@ -39,8 +39,8 @@ typedef struct Case {
         Delivery delivery;
         Overflow overflow;
         uint32_t n_producers, n_consumers;
-        uint32_t item_size;
-        uint32_t capacity; /* items a lane */
+        uint32_t item_size; /* stream: max_message */
+        uint32_t capacity;  /* items a lane; stream: bytes */
 } Case;
 
 typedef struct ModelLane {
@@ -76,11 +76,16 @@ const char *cases_yaml(unsigned n_waits);
 /* Whether room may come a moment after it was made: of a queue the broker makes it. */
 bool case_is_lazy(const Case *it);
 
+/* Whether items are messages, each of its own length. */
+bool case_is_stream(const Case *it);
+/* Bytes of item @number of any lane. */
+uint32_t case_length(const Case *it, uint64_t number);
+
 /* Item @number of @lane, @size bytes of it. */
 void item_fill(uint8_t *bytes, uint32_t size, uint32_t lane, uint64_t number);
 
 void model_init(Model *model, const Case *it);
-/* How many more items the lane takes now. */
+/* How many more items the lane takes now; of a stream whether it takes the next one. */
 uint64_t model_room(const Model *model, uint32_t lane);
 /* Whether the consumer finds something. */
 bool model_any(const Model *model, uint32_t seat);
@@ -90,7 +95,8 @@ void model_claimed(Model *model, uint32_t lane, uint64_t n);
 void model_published(Model *model, uint32_t lane, uint64_t n);
 void model_dropped(Model *model, uint64_t n);
 
-/* The library showed these items, @stride apart: held against what it may show. */
+/* The library showed these items, @stride apart, or one message of @stride bytes: held against what
+ * it may show. */
 void model_peeked(Model *model, uint32_t seat, const uint8_t *bytes, uint32_t stride, uint32_t n);
 void model_released(Model *model, uint32_t seat, uint32_t n);
 void model_missed(Model *model, uint32_t seat, uint64_t n_said);

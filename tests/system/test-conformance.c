@@ -90,8 +90,11 @@ static void expect_readable(const Run *run, struct shmb_region *r, bool expected
 }
 
 static int give_one(Run *run, struct shmb_region *r, uint32_t lane) {
+        int result;
+
         item_fill(run->bytes, run->it->item_size, lane, run->model.lanes[lane].tail);
-        return shmb_push(r, run->bytes, patience(run));
+        result = shmb_push(r, run->bytes, patience(run));
+        return result < 0 ? result : 1;
 }
 
 static int give_many(Run *run, struct shmb_region *r, uint32_t lane) {
@@ -121,15 +124,44 @@ static int give_in_place(Run *run, struct shmb_region *r, uint32_t lane) {
         return (int)n;
 }
 
+static int give_message(Run *run, struct shmb_region *r, uint32_t lane) {
+        uint64_t number = run->model.lanes[lane].tail;
+        uint32_t n = case_length(run->it, number);
+        int result;
+
+        item_fill(run->bytes, n, lane, number);
+        result = shmb_send(r, run->bytes, n, patience(run));
+        return result < 0 ? result : 1;
+}
+
+/* Fills it in place, and publishes it or not. */
+static int give_message_in_place(Run *run, struct shmb_region *r, uint32_t lane) {
+        uint64_t number = run->model.lanes[lane].tail;
+        uint32_t n = case_length(run->it, number);
+        bool publish = below(run, 4) > 0;
+        struct shmb_span span;
+        int result = shmb_claim_n(r, n, &span, patience(run));
+
+        if (result < 0)
+                return result;
+        assert_int_equal(span.n, n);
+        item_fill(span.data, n, lane, number);
+        assert_int_equal(publish ? shmb_commit_n(r, n) : shmb_abort(r), 0);
+        return publish;
+}
+
 static void give(Run *run) {
+        static int (*const ways[][3])(Run *run, struct shmb_region *r, uint32_t lane) = {
+                { give_one, give_many, give_in_place },
+                { give_message, give_message, give_message_in_place },
+        };
         uint32_t lane = below(run, run->it->n_producers), way = below(run, 3);
         struct shmb_region *r = run->producers[lane];
         uint64_t room = model_room(&run->model, lane);
         bool drops = run->it->overflow == OVERFLOW_DROP && way < 2;
         int result;
 
-        result = way == 0 ? give_one(run, r, lane) : way == 1 ? give_many(run, r, lane)
-                                                              : give_in_place(run, r, lane);
+        result = ways[case_is_stream(run->it)][way](run, r, lane);
         if ((room == 0 && !drops) || (result < 0 && case_is_lazy(run->it))) {
                 assert_int_equal(result, run->it->overflow != OVERFLOW_BLOCK ? -EAGAIN
                                                                             : vain(run));
@@ -138,8 +170,6 @@ static void give(Run *run) {
                 return;
         }
         assert_true(result >= 0);
-        if (way == 0)
-                result = 1;
         if (room == 0) {
                 model_dropped(&run->model, (uint64_t)result);
                 return;
@@ -182,11 +212,44 @@ static int take_in_place(Run *run, struct shmb_region *r, uint32_t seat) {
         return (int)n;
 }
 
+/* At times into too little room: then it stays. */
+static int take_message(Run *run, struct shmb_region *r, uint32_t seat) {
+        ssize_t result;
+
+        if (below(run, 4) == 0) {
+                result = shmb_recv(r, run->bytes, 7, patience(run));
+                if (result != -EMSGSIZE)
+                        return (int)result;
+        }
+        result = shmb_recv(r, run->bytes, sizeof(run->bytes), patience(run));
+        if (result < 0)
+                return (int)result;
+        model_peeked(&run->model, seat, run->bytes, (uint32_t)result, 1);
+        model_released(&run->model, seat, 1);
+        return 1;
+}
+
+static int take_message_in_place(Run *run, struct shmb_region *r, uint32_t seat) {
+        struct shmb_span span;
+        int result = shmb_peek_n(r, UINT32_MAX, &span, patience(run));
+
+        if (result < 0)
+                return result;
+        model_peeked(&run->model, seat, span.data, span.n, 1);
+        assert_int_equal(shmb_release_n(r, span.n), 0);
+        model_released(&run->model, seat, 1);
+        return 1;
+}
+
 static void take(Run *run) {
+        static int (*const ways[][2])(Run *run, struct shmb_region *r, uint32_t seat) = {
+                { take_in_place, take_copies },
+                { take_message_in_place, take_message },
+        };
         uint32_t seat = below(run, run->it->n_consumers);
         struct shmb_region *r = run->consumers[seat];
         bool any = model_any(&run->model, seat);
-        int result = below(run, 2) ? take_copies(run, r, seat) : take_in_place(run, r, seat);
+        int result = ways[case_is_stream(run->it)][below(run, 2)](run, r, seat);
 
         if (!any) {
                 assert_int_equal(result, vain(run));
