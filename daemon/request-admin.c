@@ -3,8 +3,10 @@
 /*
  * Requests of an Administrator
  *
- * Both answer with a report: one line for each thing that was, or would be, done.
+ * Each answers with a report: one line for each thing that was, or would be, done.
  */
+
+#include <stdio.h>
 
 #include "daemon/lapse.h"
 #include "daemon/reload.h"
@@ -40,7 +42,7 @@ static void admin_report(Conn *conn, uint64_t id, AdminPage *page, bool applied)
         conn_reply(conn, &reply, NULL, 0);
 }
 
-void request_reload(Conn *conn, const WireMessage *message) {
+static void admin_reload(Conn *conn, const WireMessage *message) {
         char sentence[SHMB_SENTENCE_MAX + 1];
         AdminPage page = {};
         int r;
@@ -56,9 +58,41 @@ void request_reload(Conn *conn, const WireMessage *message) {
                     sentence);
 }
 
-void request_gc(Conn *conn, const WireMessage *message) {
+static void admin_gc(Conn *conn, const WireMessage *message) {
         AdminPage page = {};
 
         lapse_gc(conn->server, message->gc.dry_run, admin_say, &page);
         admin_report(conn, message->id, &page, !message->gc.dry_run);
+}
+
+static void admin_kick(Conn *conn, const WireMessage *message) {
+        uint64_t id = message->kick.lease;
+        Lease *lease = lease_find(&conn->server->registry, id);
+        AdminPage page = {};
+        char line[512], reason[64];
+
+        if (!lease) {
+                conn_refuse(conn, message->id, SHMB_STATUS_NO_LEASE,
+                            "there is no lease %llu: see `shmbrokerctl who`",
+                            (unsigned long long)id);
+                return;
+        }
+        snprintf(line, sizeof(line), "ended lease %llu: %s (%s), process %u (%s) of uid %u",
+                 (unsigned long long)id, lease->region->decl->name,
+                 shmb_role_to_string(lease->role), lease->client->pid, lease->client->command,
+                 lease->client->uid);
+        snprintf(reason, sizeof(reason), "was kicked by an administrator (uid %u)",
+                 conn->client.uid);
+        admin_say(&page, line);
+        lapse_evict(conn->server, lease, reason);
+        admin_report(conn, message->id, &page, true);
+}
+
+void request_admin(Conn *conn, const WireMessage *message) {
+        if (message->type == WIRE_RELOAD)
+                admin_reload(conn, message);
+        else if (message->type == WIRE_GC)
+                admin_gc(conn, message);
+        else
+                admin_kick(conn, message);
 }

@@ -103,12 +103,10 @@ void request_handle(Conn *conn, const WireMessage *message) {
                 request_status(conn, message);
                 return;
         case WIRE_RELOAD:
-                if (request_is_admin(conn, message))
-                        request_reload(conn, message);
-                return;
         case WIRE_GC:
+        case WIRE_KICK:
                 if (request_is_admin(conn, message))
-                        request_gc(conn, message);
+                        request_admin(conn, message);
                 return;
         case WIRE_POLL:
                 request_poll(conn, message);

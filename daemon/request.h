@@ -42,5 +42,4 @@ void request_status(Conn *conn, const WireMessage *message);
 void request_fill_geometry(const Decl *decl, WireGeometry *ret_geometry);
 
 /* request-admin.c */
-void request_reload(Conn *conn, const WireMessage *message);
-void request_gc(Conn *conn, const WireMessage *message);
+void request_admin(Conn *conn, const WireMessage *message);

@@ -100,6 +100,10 @@ typedef struct WireGc {
         bool dry_run;
 } WireGc;
 
+typedef struct WireKick {
+        uint64_t lease;
+} WireKick;
+
 /* What was or would be done, one line each, ready to print. */
 typedef struct WireReport {
         bool applied;

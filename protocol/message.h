@@ -37,6 +37,7 @@ typedef enum WireType {
         WIRE_GC,     /* -> WIRE_REPORT; admin */
         WIRE_POLL,   /* -> WIRE_OK + fds: ends of a FIFO that is polled */
         WIRE_SEGMENT, /* -> WIRE_OK: how far one is in a lane of a queue, and wants to go */
+        WIRE_KICK,    /* -> WIRE_REPORT: end a lease, whoever holds it; admin */
         /* replies */
         WIRE_OK = 64,
         WIRE_ERROR,
@@ -160,6 +161,7 @@ typedef struct WireMessage {
                 WireStatusInfo status;
                 WireReload reload;
                 WireGc gc;
+                WireKick kick;
                 WireReport report;
                 WireError error;
         };

@@ -243,6 +243,10 @@ static const WireField gc_fields[] = {
         BOOL(1, WireGc, dry_run),
 };
 
+static const WireField kick_fields[] = {
+        U64(1, WireKick, lease),
+};
+
 static const WireField report_fields[] = {
         BOOL(1, WireReport, applied),
         BOOL(2, WireReport, truncated),
@@ -267,6 +271,7 @@ static const WireTable bodies[] = {
         [WIRE_GC] = TABLE(gc_fields, sizeof(WireGc)),
         [WIRE_POLL] = TABLE(fetch_fields, sizeof(WireFetch)),
         [WIRE_SEGMENT] = TABLE(segment_fields, sizeof(WireSegment)),
+        [WIRE_KICK] = TABLE(kick_fields, sizeof(WireKick)),
         [WIRE_ERROR] = TABLE(error_fields, sizeof(WireError)),
         [WIRE_WELCOME] = TABLE(welcome_fields, sizeof(WireWelcome)),
         [WIRE_ATTACHED] = TABLE(attached_fields, sizeof(WireAttached)),

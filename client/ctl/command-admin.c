@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * `reload` and `gc`: ask for something to be done, or what would be, and print the report.
+ * `reload`, `gc` and `kick`: ask for something to be done, or what would be, and print the report.
  */
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "client/ctl/format.h"
@@ -71,4 +73,39 @@ int command_gc(Ctl *ctl, int n_arguments, char **arguments) {
         WireMessage request = { .type = WIRE_GC, .gc = { .dry_run = ctl->dry_run } };
 
         return request_report(ctl, &request, "nothing to collect");
+}
+
+static int kick_parse(Ctl *ctl, const char *text, uint64_t *ret_lease) {
+        char *end;
+
+        errno = 0;
+        *ret_lease = strtoull(text, &end, 10);
+        if (isdigit((unsigned char)*text) && *end == '\0' && errno == 0)
+                return CTL_DONE;
+        (void)ctl_fail(ctl, "%s: not the number of a lease: see `shmbrokerctl who`", text);
+        return CTL_USAGE;
+}
+
+/* All of them are tried; nothing is, where one is no number. */
+int command_kick(Ctl *ctl, int n_arguments, char **arguments) {
+        WireMessage request = { .type = WIRE_KICK };
+        const WireMessage *reply;
+        Talk *talk = NULL;
+        int i, r, result = CTL_DONE;
+
+        for (i = 0; i < n_arguments && result == CTL_DONE; i++)
+                result = kick_parse(ctl, arguments[i], &request.kick.lease);
+        if (result == CTL_DONE)
+                result = talk_open(ctl, &talk);
+        for (i = 0; i < n_arguments && talk; i++) {
+                r = kick_parse(ctl, arguments[i], &request.kick.lease);
+                if (r == CTL_DONE)
+                        r = talk_request(talk, &request, WIRE_REPORT, &reply);
+                if (r == CTL_DONE)
+                        r = report_print(ctl, &reply->report);
+                if (r != CTL_DONE)
+                        result = r;
+        }
+        talk_close(talk);
+        return result;
 }

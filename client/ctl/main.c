@@ -97,6 +97,8 @@ static const Command commands[] = {
           "read the configuration again, all of it or nothing" },
         { "gc", "", 0, 0, BIT(OPTION_JSON) | BIT(OPTION_DRY_RUN), command_gc,
           "collect what no lease holds any more" },
+        { "kick", "LEASE...", 1, 4096, 0, command_kick,
+          "end leases, by their numbers in `who`" },
         { "push", "NAME", 1, 1, BIT(OPTION_TIMEOUT) | BIT(OPTION_OFFSET), command_push,
           "standard input into a region, item by item" },
         { "pop", "NAME", 1, 1, BIT(OPTION_COUNT) | BIT(OPTION_TIMEOUT) | BIT(OPTION_OFFSET),

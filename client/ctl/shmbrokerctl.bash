@@ -74,11 +74,15 @@ _shmbrokerctl() {
         case $command in
         '')
                 mapfile -t COMPREPLY < <(compgen -W \
-                        'list show who status check reload gc push pop' -- "$cur")
+                        'list show who status check reload gc kick push pop' -- "$cur")
                 ;;
         show | who | push | pop)
                 mapfile -t COMPREPLY < <(compgen -W "$(shmbrokerctl "${socket[@]}" list \
                         --no-headings --output NAME 2>/dev/null)" -- "$cur")
+                ;;
+        kick)
+                mapfile -t COMPREPLY < <(compgen -W "$(shmbrokerctl "${socket[@]}" who \
+                        --no-headings --output LEASE 2>/dev/null)" -- "$cur")
                 ;;
         check) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
         esac

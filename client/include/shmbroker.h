@@ -34,7 +34,8 @@
  *   -EPIPE       SHMB_NEED_PEER: no live peer of the other role, and nothing left to take
  *   -ESTALE      the region was replaced by a new generation and is drained: detach, attach again
  *   -EIDRM       the region was removed and is drained: detach
- *   -ESHUTDOWN   this handle's lease ended without it (the broker lost sight of it): detach, attach
+ *   -ESHUTDOWN   this handle's lease ended without it (the broker lost sight of it, or an
+ *                administrator ended it): detach, attach
  *   -EBADMSG     a peer broke the protocol; the handle is poisoned: detach, attach again. Consumers
  *                of several producers are told once of each, and go on with the others; the lane is
  *                taken up again when another producer gets it

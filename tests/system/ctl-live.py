@@ -338,6 +338,31 @@ class Administering(Live):
         self.assertEqual(self.row('control/commands')['state'], 'declared')
         self.assertEqual(self.ctl('gc', '--dry-run'), b'nothing to collect\n')
 
+    def test_kick_ends_the_lease_of_who_waits(self):
+        process = subprocess.Popen(command(self.broker, 'pop', 'telemetry/imu'), env=environment(),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        until(lambda: self.row('telemetry/imu')['consumers'] == 1, 'the consumer')
+        lease = self.ctl('who', 'telemetry/imu', '-n', '-o', 'LEASE').decode().strip()
+        self.assertEqual(self.ctl('kick', lease).decode(),
+                         f'ended lease {lease}: telemetry/imu (consume), process {process.pid} '
+                         f'(shmbrokerctl) of uid {os.getuid()}\n')
+        out, err = process.communicate(timeout=ctl_broker.DEADLINE_S)
+        self.assertEqual((out, process.returncode), (b'', 1))
+        self.assertRegex(err.decode(), r'\Ashmbrokerctl: telemetry/imu: [^\n]+\n\Z')
+        self.assertEqual(self.row('telemetry/imu')['consumers'], 0)
+        self.assertIn(f'there is no lease {lease}', self.refused('kick', lease))
+
+        # The place is free again.
+        self.ctl('push', 'telemetry/imu', data=bytes(range(64)))
+        self.assertEqual(self.ctl('pop', 'telemetry/imu'), bytes(range(64)))
+
+    def test_kick_of_what_is_no_number_kicks_nobody(self):
+        for what in '', '+1', '1\n', '0x1', '1 ', '99999999999999999999':
+            with self.subTest(what):
+                self.assertIn('not the number of a lease', self.refused('kick', what, status=2))
+
 
 @unittest.skipUnless(os.getuid() == 0, 'needs root to be somebody else')
 class SomebodyElse(Live):
@@ -350,8 +375,8 @@ class SomebodyElse(Live):
         self.assertEqual(self.ctl('list', '-n', '-o', 'NAME', **self.other), b'telemetry/imu\n')
 
     def test_may_not_administer(self):
-        for name in 'reload', 'gc':
-            self.assertIn('admin', self.refused(name, **self.other))
+        for arguments in ['reload'], ['gc'], ['kick', '1']:
+            self.assertIn('admin', self.refused(*arguments, **self.other))
 
     def test_may_not_consume(self):
         self.assertIn('consume', self.refused('pop', 'telemetry/imu', **self.other))
