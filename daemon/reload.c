@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/conn.h"
 #include "daemon/core/plan.h"
+#include "daemon/core/policy.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/objects.h"
@@ -42,6 +44,7 @@ typedef struct Reload {
         DeclSet *set;
         Plan *plan;
         ReloadWork *works; /* by step */
+        bool plan_only;
         char *sentence;
         size_t size;
 } Reload;
@@ -277,7 +280,43 @@ static void reload_commit(Reload *work) {
         work->set = NULL;
 }
 
-static void reload_say_plan(const Plan *plan, ReloadSay say, void *userdata) {
+/* Whether the new rules would not give it again. Nobody knows the groups of who is away. */
+static bool reload_would_refuse(const Lease *lease, const Decl *decl) {
+        Conn *conn = conn_of_client(lease->client);
+        PolicyIdentity identity;
+
+        if (!conn)
+                return false;
+        identity = conn_identity(conn, policy_needs_unit(decl));
+        return policy_check(decl, lease->role, &identity, NULL) != 0;
+}
+
+/* A lease is kept whatever the rules become: who has one that he would not get now is named. */
+static void reload_say_strangers(Reload *work, const PlanStep *step, ReloadSay say,
+                                 void *userdata) {
+        Region *region = step->new ? reload_region(work, step) : NULL;
+        const Lease *lease;
+        char line[512];
+
+        for (lease = region ? region->leases : NULL; lease; lease = lease->next_in_region) {
+                if (!reload_would_refuse(lease, step->new))
+                        continue;
+                snprintf(line, sizeof(line),
+                         "holds what it would not get now: lease %llu of %s (%s), process %u (%s) "
+                         "of uid %u; `shmbrokerctl kick %llu` ends it",
+                         (unsigned long long)lease->id, region->decl->name,
+                         shmb_role_to_string(lease->role), lease->client->pid,
+                         lease->client->command, lease->client->uid,
+                         (unsigned long long)lease->id);
+                if (say)
+                        say(userdata, line);
+                if (!work->plan_only)
+                        log_plain(LOG_NOTICE, "Somebody %s.", line);
+        }
+}
+
+static void reload_say_plan(Reload *work, ReloadSay say, void *userdata) {
+        const Plan *plan = work->plan;
         char line[PLAN_LINE_MAX + 1];
         size_t i;
 
@@ -287,6 +326,7 @@ static void reload_say_plan(const Plan *plan, ReloadSay say, void *userdata) {
                 plan_step_format(plan, &plan->steps[i], line, sizeof(line));
                 if (say)
                         say(userdata, line);
+                reload_say_strangers(work, &plan->steps[i], say, userdata);
         }
 }
 
@@ -314,7 +354,7 @@ static void reload_say_done(Server *server, const Plan *plan) {
                   "New configuration %s.", outcome);
 }
 
-static int reload_apply(Reload *work, bool plan_only, ReloadSay say, void *userdata) {
+static int reload_apply(Reload *work, ReloadSay say, void *userdata) {
         Server *server = work->server;
         int r;
 
@@ -333,13 +373,13 @@ static int reload_apply(Reload *work, bool plan_only, ReloadSay say, void *userd
                 return reload_fail(work, RELOAD_E_FAILED, "the broker has no memory for a plan");
 
         r = reload_judge(work);
-        if (r == 0 && !plan_only)
+        if (r == 0 && !work->plan_only)
                 r = reload_prepare(work);
         if (r)
                 return r;
         /* The plan borrows from the old declarations: said before they go. */
-        reload_say_plan(work->plan, say, userdata);
-        if (plan_only)
+        reload_say_plan(work, say, userdata);
+        if (work->plan_only)
                 return 0;
         reload_say_done(server, work->plan);
         reload_commit(work);
@@ -369,12 +409,17 @@ static void reload_say_refused(Server *server, int code, const char *sentence) {
 
 int reload(Server *server, bool plan_only, ReloadSay say, void *userdata, char *sentence,
            size_t size) {
-        Reload work = { .server = server, .sentence = sentence, .size = size };
+        Reload work = {
+                .server = server,
+                .plan_only = plan_only,
+                .sentence = sentence,
+                .size = size,
+        };
         int r;
 
         if (!plan_only)
                 (void)notify_reloading(clock_monotonic_ns());
-        r = reload_apply(&work, plan_only, say, userdata);
+        r = reload_apply(&work, say, userdata);
         if (r && !plan_only)
                 reload_say_refused(server, r, sentence);
         plan_free(work.plan);

@@ -336,6 +336,35 @@ static void test_plan_of_a_reload_says_all_and_does_nothing(void **state) {
         broker_end(&broker);
 }
 
+static void test_reload_names_who_holds_what_it_would_refuse_and_kick_ends_it(void **state) {
+        const WireMessage plan = { .type = WIRE_RELOAD, .reload = { .plan_only = true } };
+        const WireMessage reload = { .type = WIRE_RELOAD };
+        static const char holds[] = "holds what it would not get now";
+        CallerLease stays, tightens;
+        WireMessage kick = { .type = WIRE_KICK };
+        Caller a, b;
+        bool applied;
+
+        broker_begin(&broker, yaml_before);
+        attach(&a, "stays", SHMB_ROLE_READ, &stays);
+        attach(&b, "tightens", SHMB_ROLE_READ, &tightens);
+        broker_configure(&broker, yaml_after);
+        assert_int_equal(order(plan, holds, &applied), 1);
+        assert_false(broker_said(&broker, holds, NULL));
+        assert_int_equal(order(reload, holds, &applied), 1);
+        assert_true(broker_said(&broker, holds, broker_name(&broker, "tightens")));
+        assert_int_equal(region_now("tightens").n_readers, 1);
+
+        kick.kick.lease = tightens.attached.lease;
+        assert_int_equal(order(kick, "ended lease", &applied), 1);
+        assert_true(applied);
+        assert_int_equal(region_now("tightens").n_readers, 0);
+        assert_int_equal(region_now("stays").n_readers, 1);
+        leave(&a, &stays);
+        leave(&b, &tightens);
+        broker_end(&broker);
+}
+
 static void test_gc_takes_what_nobody_holds_and_nothing_else(void **state) {
         static const char idle[] =
                         "version: 1\n"
@@ -464,6 +493,7 @@ int main(void) {
                 TEST(test_reload_of_a_missing_file_changes_nothing),
                 TEST(test_reload_does_not_reshape_what_is_held),
                 TEST(test_plan_of_a_reload_says_all_and_does_nothing),
+                TEST(test_reload_names_who_holds_what_it_would_refuse_and_kick_ends_it),
                 TEST(test_gc_takes_what_nobody_holds_and_nothing_else),
                 TEST(test_reload_that_removes_tells_the_holders),
                 TEST(test_reload_storm),
