@@ -27,6 +27,7 @@
 #include "daemon/objects.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/random.h"
+#include "daemon/vault.h"
 #include "memory/geometry.h"
 
 void objects_describe(const Server *server, const Region *region, const RegionObject *object,
@@ -210,6 +211,8 @@ int objects_publish_draft(Server *server, Region *region, RegionObject *object,
                 return OBJECTS_E_FAILED;
         }
         object->fd = published.fd;
+        if (described.backing == SHMB_BACKING_MEMFD)
+                region->body->mortal |= !vault_keep(server, region, name, object->fd);
         return 0;
 }
 
@@ -366,6 +369,8 @@ void objects_unlink_object(Server *server, Region *region, RegionObject *object)
                 log_plain(LOG_WARNING, "Left %s/%s of region \"%s\" alone: %s.",
                           BACKING_DIRECTORY, name, region->decl->name, clause);
         }
+        if (described.backing == SHMB_BACKING_MEMFD)
+                vault_forget(server, name);
         if (r >= 0)
                 ledger_object_removed(server, region, object, object->epoch);
         object->dev = object->ino = 0;

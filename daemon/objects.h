@@ -53,6 +53,7 @@ struct RegionBody {
         Control control; /* memory is NULL until somebody holds the region */
         uint32_t uid;    /* on whose account the bytes are; QUOTA_UID_BROKER the broker's own */
         bool adopted;    /* a predecessor made them */
+        bool mortal;     /* memfd: not all of them would outlive the broker (daemon/vault.h) */
         ObjectsGrave *graves;
         size_t n_graves;
         int *bells;     /* by party: its FIFO or -1; NULL where nobody polls (daemon/bells.h) */

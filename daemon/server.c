@@ -39,6 +39,7 @@
 #include "daemon/sys/random.h"
 #include "daemon/sys/sockets.h"
 #include "daemon/takeover.h"
+#include "daemon/vault.h"
 
 /* A late linger hurts nobody; this lets the kernel wake up for several at once. */
 #define SERVER_TIMER_ACCURACY_USEC 10000
@@ -248,6 +249,7 @@ static int server_init_system(Server *server) {
         r = store_init(&server->store);
         if (r < 0)
                 return server_fail("Cannot take over inherited descriptors", r);
+        vault_begin(server);
         return 0;
 }
 
@@ -311,6 +313,7 @@ static int server_open_listeners(Server *server) {
         if (r == 0)
                 r = server_open_listener(server, &server->listeners[1], "admin",
                                          SERVER_ADMIN_NAME, 0660, server->params.admin_group);
+        vault_sweep(server);
         for (i = 0; i < server->store.n_entries; i++)
                 if (server->store.entries[i].fd >= 0)
                         log_plain(LOG_NOTICE, "Closed the inherited descriptor \"%s\": it is of "
@@ -416,10 +419,15 @@ int server_run(Server *server) {
 
 /* Whether what exists of a region outlives this broker. */
 static bool server_keeps(const Server *server, const Region *region) {
-        if (region->departed || region->decl->backing == SHMB_BACKING_MEMFD)
+        bool memfd = region->decl->backing == SHMB_BACKING_MEMFD;
+
+        if (region->departed || (memfd && (!region->body || region->body->mortal)))
                 return false;
         if (!server->started)
                 return region->body && region->body->adopted;
+        /* What PID 1 keeps for a unit that is stopped it drops. */
+        if (memfd)
+                return server->handing_over;
         return server->handing_over || region->decl->lifetime == SHMB_LIFETIME_PERSISTENT;
 }
 

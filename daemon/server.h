@@ -104,7 +104,11 @@ struct Server {
         BackingDir shm;
         Record record;
         uint8_t boot_id[RECORD_BOOT_ID_SIZE];
-        Store store;
+        Store store; /* what was inherited */
+        struct {
+                size_t n_kept;
+                bool complained, behind;
+        } vault;
         FdpassGuard guard;
         Listener listeners[SERVER_LISTENERS];
 

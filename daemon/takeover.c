@@ -30,13 +30,14 @@
 #include "daemon/sys/peer.h"
 #include "daemon/takeover-fold.h"
 #include "daemon/takeover.h"
+#include "daemon/vault.h"
 #include "memory/layout.h"
 
 typedef struct TakeoverCounts {
         size_t n_adopted, n_removed, n_leases;
 } TakeoverCounts;
 
-static BackingObject takeover_describe(const RecordObject *object) {
+static BackingObject takeover_describe(const Server *server, const RecordObject *object) {
         return (BackingObject){
                 .backing = object->backing,
                 .name = object->name,
@@ -44,25 +45,27 @@ static BackingObject takeover_describe(const RecordObject *object) {
                 .ino = object->ino,
                 .uid = object->uid,
                 .size_bytes = object->size_bytes,
-                .fd = -1,
+                .fd = vault_find(server, object),
         };
 }
 
 static bool takeover_is_there(Server *server, const RecordObject *object) {
-        BackingObject described = takeover_describe(object);
+        BackingObject described = takeover_describe(server, object);
         BackingFault fault;
 
         return object->uid == server->uid &&
                backing_check(&server->shm, &described, &fault) == 0;
 }
 
-/* Nobody can reach a memfd of a dead broker; a name is only unlinked with its inode behind it. */
+/* A name is only unlinked with its inode behind it. */
 static void takeover_unlink(Server *server, const RecordObject *object, TakeoverCounts *counts) {
-        BackingObject described = takeover_describe(object);
+        BackingObject described = takeover_describe(server, object);
         BackingFault fault = {};
         char clause[256];
         int r;
 
+        if (object->backing == SHMB_BACKING_MEMFD)
+                vault_discard(server, object);
         if (object->backing != SHMB_BACKING_POSIX)
                 return;
         r = backing_unlink(&server->shm, &described, &fault);
@@ -116,6 +119,7 @@ static bool takeover_match(Server *server, const FoldRegion *fold, Region *regio
                 object->epoch = found->epoch;
                 object->dev = found->dev;
                 object->ino = found->ino;
+                object->fd = vault_take(server, found);
         }
         return true;
 }
@@ -126,7 +130,7 @@ static Region *takeover_region(Server *server, const Decl *decl, const FoldRegio
         Region *region = NULL;
         Decl *copy;
 
-        if (!decl || decl->backing != SHMB_BACKING_POSIX || !takeover_same_shape(decl, record) ||
+        if (!decl || !takeover_same_shape(decl, record) ||
             registry_find(&server->registry, decl->name))
                 return NULL;
         copy = decl_dup(decl);
@@ -160,9 +164,9 @@ static void takeover_tell(Server *server, const FoldRegion *fold, ShmbRegionStat
         BackingFault fault;
         int fd;
 
-        if (!object || object->backing != SHMB_BACKING_POSIX)
+        if (!object)
                 return;
-        described = takeover_describe(object);
+        described = takeover_describe(server, object);
         if (backing_open(&server->shm, &described, true, &fd, &fault))
                 return;
         if (control_init_with_fd(&control, fd, object->size_bytes, 0) == 0) {

@@ -8,9 +8,12 @@
  */
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include "daemon/sys/store.h"
@@ -84,17 +87,62 @@ static bool store_name_is_valid(const char *name) {
         return n > 0 && n <= STORE_NAME_MAX;
 }
 
-/* The message and its one descriptor, or none. */
-static int store_send(const char *message, const int *fd) {
-        int r;
+static int store_connect(int *ret_fd) {
+        const char *path = getenv("NOTIFY_SOCKET");
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        size_t n = path ? strlen(path) : 0;
+        int fd, r = 0;
 
-        r = sd_pid_notify_with_fds(0, 0, message, fd, fd ? 1 : 0);
-        if (r < 0)
+        if (n == 0 || (*path != '/' && *path != '@'))
+                return STORE_E_NONE;
+        if (n >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        memcpy(address.sun_path, path, n);
+        if (*path == '@')
+                address.sun_path[0] = '\0';
+
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        n += offsetof(struct sockaddr_un, sun_path) + (*path == '/');
+        if (connect(fd, (struct sockaddr *)&address, (socklen_t)n) < 0) {
+                r = -errno;
+                close(fd);
                 return r;
-        return r == 0 ? STORE_E_NONE : 0;
+        }
+        *ret_fd = fd;
+        return 0;
 }
 
-int store_put(int fd, const char *name, bool poll) {
+/* sd_pid_notify_with_fds(3) waits for as long as PID 1 does not read. */
+static int store_send(const char *message, const int *fd, int timeout_ms) {
+        union {
+                char bytes[CMSG_SPACE(sizeof(int))];
+                struct cmsghdr header;
+        } control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+                                  .cmsg_level = SOL_SOCKET,
+                                  .cmsg_type = SCM_RIGHTS } };
+        struct iovec vector = { (void *)message, strlen(message) };
+        struct msghdr packet = { .msg_iov = &vector, .msg_iovlen = 1 };
+        struct pollfd room = { .events = POLLOUT };
+        int r;
+
+        if (fd) {
+                memcpy(CMSG_DATA(&control.header), fd, sizeof(*fd));
+                packet.msg_control = &control;
+                packet.msg_controllen = sizeof(control);
+        }
+        r = store_connect(&room.fd);
+        if (r)
+                return r;
+        r = sendmsg(room.fd, &packet, MSG_NOSIGNAL) < 0 ? -errno : 0;
+        if (r == -EAGAIN && poll(&room, 1, timeout_ms) == 1)
+                r = sendmsg(room.fd, &packet, MSG_NOSIGNAL) < 0 ? -errno : 0;
+        close(room.fd);
+        return r;
+}
+
+int store_put(int fd, const char *name, bool poll, int timeout_ms) {
         char message[STORE_NAME_MAX + 64];
 
         if (!store_name_is_valid(name))
@@ -102,17 +150,17 @@ int store_put(int fd, const char *name, bool poll) {
 
         snprintf(message, sizeof(message), "FDSTORE=1\nFDNAME=%s%s", name,
                  poll ? "" : "\nFDPOLL=0");
-        return store_send(message, &fd);
+        return store_send(message, &fd, timeout_ms);
 }
 
-int store_drop(const char *name) {
+int store_drop(const char *name, int timeout_ms) {
         char message[STORE_NAME_MAX + 64];
 
         if (!store_name_is_valid(name))
                 return -EINVAL;
 
         snprintf(message, sizeof(message), "FDSTOREREMOVE=1\nFDNAME=%s", name);
-        return store_send(message, NULL);
+        return store_send(message, NULL, timeout_ms);
 }
 
 int store_barrier(unsigned long long timeout_usec) {

@@ -55,13 +55,15 @@ int store_take(Store *store, const char *name);
  * @fd:         descriptor; borrowed
  * @name:       to find it again
  * @poll:       let systemd drop it when it hangs up (connections); else keep it in any case
+ * @timeout_ms: to wait for PID 1 to read what it was sent before
  *
- * Return: 0; STORE_E_NONE; -EINVAL (name); -errno of sd_pid_notify_with_fds(3).
+ * Return: 0; STORE_E_NONE; -EINVAL (name); -EAGAIN (it did not); -errno of socket(2), connect(2),
+ * sendmsg(2).
  */
-int store_put(int fd, const char *name, bool poll);
+int store_put(int fd, const char *name, bool poll, int timeout_ms);
 
 /** store_drop() - have PID 1 forget everything called @name; codes as store_put() */
-int store_drop(const char *name);
+int store_drop(const char *name, int timeout_ms);
 
 /**
  * store_barrier() - wait until PID 1 has done everything asked so far

@@ -22,6 +22,12 @@ regions:
     access: {produce: [user:alice], consume: [group:readers], observe: [any]}
   - {name: test/raw, kind: raw, size: 64K, access: {read: [any], write: [user:alice]}}
   - {name: test/kept, kind: raw, size: 4K, lifetime: persistent, access: {write: [user:alice]}}
+  - name: test/sealed
+    kind: ring
+    backing: memfd
+    item: {size: 64}
+    capacity: 256
+    access: {produce: [user:alice], consume: [group:readers], observe: [any]}
   - name: test/unit
     kind: ring
     item: {size: 64}
@@ -112,6 +118,15 @@ def shm(box):
     return {line.split()[0]: tuple(line.split()[1:]) for line in out.splitlines()}
 
 
+def memfds(box):
+    """Sealed objects that the broker holds, with their inodes, and how many PID 1 keeps."""
+    pid = show(box, 'MainPID')
+    out = box.run('sh', '-c', f'for fd in /proc/{pid}/fd/*; do echo "$(readlink $fd)" '
+                  '"$(stat -Lc %i $fd)"; done', check=False).stdout
+    return (sorted(line for line in out.splitlines() if line.startswith('/memfd:shmb.')),
+            show(box, 'NFileDescriptorStore'))
+
+
 def prepare(box):
     """Before the boot: what an operator wrote."""
     box.write(MAIN, CONFIG)
@@ -173,12 +188,12 @@ def test_journal_has_fields_and_a_catalog(box):
     entries = journal(box, f'MESSAGE_ID={STARTED}')
     assert entries, 'no entry says that it started'
     assert entries[-1]['_SYSTEMD_UNIT'] == 'shmbrokerd.service'
-    assert entries[-1]['N_REGIONS'] == '4', entries[-1]
+    assert entries[-1]['N_REGIONS'] == '5', entries[-1]
     assert entries[-1]['CONFIG_FILE'] == MAIN, entries[-1]
     assert entries[-1]['SYSLOG_IDENTIFIER'] == 'shmbrokerd'
     explained = box.run('journalctl', '-x', '--no-pager', f'MESSAGE_ID={STARTED}').stdout
     assert 'The shared memory broker is ready' in explained
-    assert 'can be attached now: 4 in all' in explained, explained
+    assert 'can be attached now: 5 in all' in explained, explained
 
 
 def test_access_is_decided_by_user_and_supplementary_group(box):
@@ -284,6 +299,38 @@ def test_restart_hands_over_and_nobody_notices(box):
     push(box, 'alice', 'test/ring', 'to one who waited')
     assert consumer.communicate(timeout=60)[0].rstrip('.') == 'to one who waited'
     assert consumer.returncode == 0
+
+
+def test_sealed_memory_outlives_the_broker(box):
+    before = memfds(box)
+    assert before[0] and before[1] == str(len(before[0])), before
+    consumer = box.start('shmbrokerctl', 'pop', '--count', '3', 'test/sealed', user='carol')
+    until(lambda: 'consume' in ctl(box, 'who', 'test/sealed').stdout, 'the consumer is attached')
+    lease = ctl(box, 'who', 'test/sealed', '-n', '-o', 'LEASE').stdout
+    push(box, 'alice', 'test/sealed', 'before')
+    box.run('systemctl', 'restart', 'shmbrokerd')
+    assert memfds(box) == before
+    push(box, 'alice', 'test/sealed', 'after a restart')
+    pid = show(box, 'MainPID')
+    box.run('systemctl', 'kill', '-s', 'KILL', 'shmbrokerd')
+    until(lambda: show(box, 'MainPID') not in ('0', pid) and active(box) == 'active',
+          'the broker is back')
+    assert memfds(box) == before
+    assert ctl(box, 'who', 'test/sealed', '-n', '-o', 'LEASE').stdout == lease
+    push(box, 'alice', 'test/sealed', 'after a kill')
+    said = consumer.communicate(timeout=60)[0]
+    assert [said[i:i + ITEM].rstrip('.') for i in range(0, len(said), ITEM)] == \
+        ['before', 'after a restart', 'after a kill'], said
+
+    # What is declared no longer is not kept either.
+    box.write(DROP_IN, 'regions:\n  - {name: test/brief, kind: raw, size: 4K, backing: memfd,\n'
+              '     access: {read: [any]}}\n')
+    box.run('systemctl', 'reload', 'shmbrokerd')
+    assert len(memfds(box)[0]) == len(before[0]) + 2
+    until(lambda: memfds(box)[1] == str(len(before[0]) + 2), 'PID 1 keeps the new ones')
+    box.run('rm', DROP_IN)
+    box.run('systemctl', 'reload', 'shmbrokerd')
+    until(lambda: memfds(box) == before, 'PID 1 let go')
 
 
 def test_watchdog_is_fed(box):

@@ -87,7 +87,7 @@ static void test_stored_descriptor_arrives_with_its_name(void **state) {
         struct stat stored, arrived;
         int fd = open("/dev/null", O_RDONLY | O_CLOEXEC), got;
 
-        assert_int_equal(store_put(fd, "region-1", false), 0);
+        assert_int_equal(store_put(fd, "region-1", false, 0), 0);
         got = receive(fixture, MSG_DONTWAIT);
         assert_string_equal(fixture->message, "FDSTORE=1\nFDNAME=region-1\nFDPOLL=0");
         assert_true(got >= 0);
@@ -96,11 +96,11 @@ static void test_stored_descriptor_arrives_with_its_name(void **state) {
         assert_int_equal(arrived.st_rdev, stored.st_rdev);
         close(got);
 
-        assert_int_equal(store_put(fd, "connection", true), 0);
+        assert_int_equal(store_put(fd, "connection", true, 0), 0);
         close(receive(fixture, MSG_DONTWAIT));
         assert_string_equal(fixture->message, "FDSTORE=1\nFDNAME=connection");
 
-        assert_int_equal(store_drop("region-1"), 0);
+        assert_int_equal(store_drop("region-1", 0), 0);
         assert_int_equal(receive(fixture, MSG_DONTWAIT), -1);
         assert_string_equal(fixture->message, "FDSTOREREMOVE=1\nFDNAME=region-1");
         close(fd);
@@ -113,15 +113,27 @@ static void test_name_that_systemd_would_not_take_is_refused(void **state) {
         size_t i;
 
         for (i = 0; i < sizeof(names) / sizeof(*names); i++) {
-                assert_int_equal(store_put(STDIN_FILENO, names[i], false), -EINVAL);
-                assert_int_equal(store_drop(names[i]), -EINVAL);
+                assert_int_equal(store_put(STDIN_FILENO, names[i], false, 0), -EINVAL);
+                assert_int_equal(store_drop(names[i], 0), -EINVAL);
         }
         memset(name, 'n', sizeof(name));
         name[STORE_NAME_MAX + 1] = '\0';
-        assert_int_equal(store_drop(name), -EINVAL);
+        assert_int_equal(store_drop(name, 0), -EINVAL);
         assert_int_equal(receive(fixture, MSG_DONTWAIT), -1);
         name[STORE_NAME_MAX] = '\0';
-        assert_int_equal(store_drop(name), 0);
+        assert_int_equal(store_drop(name, 0), 0);
+}
+
+static void test_pid_1_that_does_not_read_is_not_waited_for(void **state) {
+        Fixture *fixture = *state;
+        int r;
+
+        while ((r = store_drop("name", 0)) == 0)
+                ;
+        assert_int_equal(r, -EAGAIN);
+        assert_int_equal(store_put(STDIN_FILENO, "name", false, 10), -EAGAIN);
+        assert_int_equal(receive(fixture, MSG_DONTWAIT), -1);
+        assert_int_equal(store_put(STDIN_FILENO, "name", false, 10), 0);
 }
 
 static int answer_barrier(void *userdata) {
@@ -143,8 +155,8 @@ static void test_barrier_waits_for_systemd_and_not_for_ever(void **state) {
 
 static void test_without_systemd_there_is_no_store(void **state) {
         unsetenv("NOTIFY_SOCKET");
-        assert_int_equal(store_put(STDIN_FILENO, "name", false), STORE_E_NONE);
-        assert_int_equal(store_drop("name"), STORE_E_NONE);
+        assert_int_equal(store_put(STDIN_FILENO, "name", false, 0), STORE_E_NONE);
+        assert_int_equal(store_drop("name", 0), STORE_E_NONE);
         assert_int_equal(store_barrier(1000), STORE_E_NONE);
 }
 
@@ -204,6 +216,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_stored_descriptor_arrives_with_its_name),
                 TEST(test_name_that_systemd_would_not_take_is_refused),
+                TEST(test_pid_1_that_does_not_read_is_not_waited_for),
                 TEST(test_barrier_waits_for_systemd_and_not_for_ever),
                 TEST(test_without_systemd_there_is_no_store),
                 cmocka_unit_test(test_inherited_descriptors_are_told_apart_by_name),

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Vault
+ *
+ * Names in it are those of the objects, so they are told apart from everything else that a unit may
+ * hand over by how they begin.
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/log.h"
+#include "daemon/vault.h"
+#include "protocol/name.h"
+
+enum {
+        VAULT_MAX = 16384, /* FileDescriptorStoreMax= of shmbrokerd.service */
+        VAULT_WAIT_MS = 50, /* for a PID 1 that is behind; once, then until it reads again not */
+};
+
+/* How much PID 1 keeps: systemd says it since 254; else what our unit asks for. */
+static size_t vault_max(void) {
+        const char *said = getenv("FDSTORE");
+        unsigned long n = said ? strtoul(said, NULL, 10) : 0;
+
+        return n > 0 ? n : VAULT_MAX;
+}
+
+void vault_begin(Server *server) {
+        size_t i;
+
+        for (i = 0; i < server->store.n_entries; i++)
+                server->vault.n_kept += shmb_kernel_name_is_ours(server->store.entries[i].name);
+}
+
+static void vault_complain(Server *server, const Region *region, const char *why) {
+        if (server->vault.complained)
+                return;
+        server->vault.complained = true;
+        log_plain(LOG_WARNING,
+                  "Objects of region \"%s\" would not outlive this broker: %s. Regions with names "
+                  "(backing: posix) do.",
+                  region->decl->name, why);
+}
+
+static int vault_patience(const Server *server) {
+        return server->vault.behind ? 0 : VAULT_WAIT_MS;
+}
+
+bool vault_keep(Server *server, const Region *region, const char *name, int fd) {
+        int r;
+
+        if (server->vault.n_kept >= vault_max()) {
+                vault_complain(server, region, "the service manager keeps no more descriptors, "
+                               "raise FileDescriptorStoreMax= of the unit");
+                return false;
+        }
+        r = store_put(fd, name, false, vault_patience(server));
+        if (r < 0)
+                vault_complain(server, region, r == -EAGAIN ? "the service manager does not answer"
+                                                            : strerror(-r));
+        server->vault.behind = r == -EAGAIN;
+        server->vault.n_kept += r == 0;
+        return r == 0;
+}
+
+/* What a PID 1 that is behind does not hear is dropped by the sweep of the next broker. */
+void vault_forget(Server *server, const char *name) {
+        int r = store_drop(name, vault_patience(server));
+
+        server->vault.behind = r == -EAGAIN;
+        if (r == 0 && server->vault.n_kept > 0)
+                server->vault.n_kept--;
+}
+
+static StoreEntry *vault_look(const Server *server, const RecordObject *object) {
+        BackingObject wanted = {
+                .backing = object->backing,
+                .name = object->name,
+                .dev = object->dev,
+                .ino = object->ino,
+                .uid = object->uid,
+                .size_bytes = object->size_bytes,
+                .fd = -1,
+        };
+        StoreEntry *entry;
+        BackingFault fault;
+        size_t i;
+
+        for (i = 0; i < server->store.n_entries && object->backing == SHMB_BACKING_MEMFD; i++) {
+                entry = &server->store.entries[i];
+                if (entry->fd >= 0 && strcmp(entry->name, object->name) == 0 &&
+                    backing_adopt_consume_fd(&wanted, entry->fd, &fault) == 0)
+                        return entry;
+        }
+        return NULL;
+}
+
+int vault_find(const Server *server, const RecordObject *object) {
+        const StoreEntry *entry = vault_look(server, object);
+
+        return entry ? entry->fd : -1;
+}
+
+int vault_take(Server *server, const RecordObject *object) {
+        StoreEntry *entry = vault_look(server, object);
+        int fd;
+
+        if (!entry)
+                return -1;
+        fd = entry->fd;
+        entry->fd = -1;
+        return fd;
+}
+
+static void vault_drop_entry(Server *server, StoreEntry *entry) {
+        vault_forget(server, entry->name);
+        if (entry->fd >= 0)
+                close(entry->fd);
+        entry->fd = -1;
+        entry->name[0] = '\0';
+}
+
+void vault_discard(Server *server, const RecordObject *object) {
+        size_t i;
+
+        for (i = 0; i < server->store.n_entries && object->backing == SHMB_BACKING_MEMFD; i++)
+                if (strcmp(server->store.entries[i].name, object->name) == 0)
+                        vault_drop_entry(server, &server->store.entries[i]);
+}
+
+void vault_sweep(Server *server) {
+        StoreEntry *entry;
+        size_t i;
+
+        for (i = 0; i < server->store.n_entries; i++) {
+                entry = &server->store.entries[i];
+                if (entry->fd >= 0 && shmb_kernel_name_is_ours(entry->name))
+                        vault_drop_entry(server, entry);
+        }
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Vault
+ *
+ * Objects that have no name are nobody's once the broker is killed. Under systemd PID 1 holds a
+ * descriptor of each, from before anybody is given one to after it is gone, and gives them to the
+ * next broker by the name that the record has (daemon/sys/store.h). Without systemd they are made
+ * anew.
+ *
+ * A store is a datagram to PID 1 with the descriptor in it. PID 1 reads what its services said
+ * before it reaps them, so what was sent before a SIGKILL is kept, and nothing waits for an answer.
+ * A full store is not told to who stores: we count.
+ */
+
+#include "daemon/core/registry.h"
+#include "daemon/record-format.h"
+#include "daemon/server.h"
+
+/** vault_begin() - count what a predecessor stored */
+void vault_begin(Server *server);
+
+/**
+ * vault_keep() - have PID 1 keep an object without a name
+ * @name: its name in the record
+ * @fd:   it, open for reading: of a writable one nobody could prove that nobody writes
+ *
+ * Return: whether it is kept. What is in the way is said once; that there is no PID 1 to ask, not.
+ */
+bool vault_keep(Server *server, const Region *region, const char *name, int fd);
+
+/** vault_forget() - have PID 1 let go of what it keeps as @name; harmless if there is nothing */
+void vault_forget(Server *server, const char *name);
+
+/**
+ * vault_find() - what a predecessor stored of a recorded object, if it is the very one
+ *
+ * Return: a descriptor, still the vault's; -1.
+ */
+int vault_find(const Server *server, const RecordObject *object);
+
+/** vault_take() - the same, for good; the caller's */
+int vault_take(Server *server, const RecordObject *object);
+
+/** vault_discard() - let go of what a predecessor stored of it, taken or not */
+void vault_discard(Server *server, const RecordObject *object);
+
+/** vault_sweep() - let go of all that a predecessor stored, and no record knows */
+void vault_sweep(Server *server);
