@@ -239,15 +239,27 @@ int shmb__connect_once(struct shmb *c, int64_t deadline) {
         return r;
 }
 
+static bool has_time(int64_t deadline) {
+        return deadline - shmb__now() > SHMB__RETRY_MIN_MS * SHMB__MS;
+}
+
+/* The nearer the deadline, the sooner: who gives up has tried to the end. */
+static void await_attempt(struct shmb *c, int64_t deadline) {
+        int64_t now = shmb__now();
+
+        c->retry_at = shmb__earlier(c->retry_at, now + (deadline - now) / 4);
+        shmb__sleep_until(c->retry_at);
+}
+
 /* Until the broker is back, or it is not worth waiting. */
 static int ensure(struct shmb *c, int64_t deadline) {
         int r;
 
         for (;;) {
-                if (c->fd < 0 && c->retry_at > shmb__now() && c->retry_at <= deadline)
-                        shmb__sleep_until(c->retry_at);
+                if (c->fd < 0 && c->retry_at > shmb__now() && has_time(deadline))
+                        await_attempt(c, deadline);
                 r = shmb__connect_once(c, deadline);
-                if (r == 0 || !is_away(r) || c->retry_at > deadline)
+                if (r == 0 || !is_away(r) || !has_time(deadline))
                         return r;
         }
 }
@@ -289,7 +301,7 @@ int shmb__call(struct shmb *c, WireMessage *request, WireType type, int64_t dead
                         if (!stale)
                                 back_off(c);
                 }
-        } while (r == -EPIPE && (stale || c->retry_at <= deadline));
+        } while (r == -EPIPE && (stale || has_time(deadline)));
 
         shmb__fds_close(&none);
         if (r == -ETIMEDOUT)
