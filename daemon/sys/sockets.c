@@ -77,17 +77,23 @@ static int sockets_clear(int dir_fd, const char *name, SocketsFault *fault) {
         return 0;
 }
 
+/* Born with its mode, whatever the umask: a client that comes too early is told that nobody listens
+ * yet, and tries again; who is told that it may not, does not. */
 static int sockets_bind(int fd, int dir_fd, const struct sockaddr_un *address, const char *name,
                         mode_t mode, gid_t gid) {
-        if (fchmod(fd, 0600) < 0 ||
+        mode_t before = umask(0);
+        int r = 0;
+
+        if (fchmod(fd, mode) < 0 ||
             bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
-                return -errno;
+                r = -errno;
+        umask(before);
+        if (r < 0)
+                return r;
         if (gid != SOCKETS_GID_KEEP && fchownat(dir_fd, name, (uid_t)-1, gid, 0) < 0)
                 return -errno;
-        /* listen() notes our credentials, which clients check: it must be us who calls it. */
-        if (fchmodat(dir_fd, name, mode, 0) < 0 || listen(fd, SOCKETS_BACKLOG) < 0)
-                return -errno;
-        return 0;
+        /* It notes our credentials, which clients check: it must be us who calls it. */
+        return listen(fd, SOCKETS_BACKLOG) < 0 ? -errno : 0;
 }
 
 int sockets_listen(int dir_fd, const char *dir_path, const char *name, mode_t mode, gid_t gid,

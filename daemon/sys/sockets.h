@@ -52,7 +52,7 @@ int sockets_open_directory(const char *path, mode_t mode, int *ret_fd, SocketsFa
  * @dir_fd:     runtime directory, opened by sockets_open_directory(); its lock is held
  * @dir_path:   the same as text: it is what clients see in getpeername(2)
  * @name:       of the socket
- * @mode:       of the socket; nobody can connect before it is in force
+ * @mode:       of the socket, from its birth on; nobody can connect before @gid is in force
  * @gid:        its group, or SOCKETS_GID_KEEP
  * @ret_fd:     listening, non-blocking, close-on-exec, through fdpass_prepare()
  * @fault:      who, on SOCKETS_E_FOREIGN
