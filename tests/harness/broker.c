@@ -86,6 +86,8 @@ static void broker_listen_notify(Broker *broker) {
         assert_int_equal(bind(broker->notify_fd, (struct sockaddr *)&address, sizeof(address)), 0);
 }
 
+const char *broker_parent = "/tmp";
+
 void broker_init(Broker *broker, const char *yaml) {
         uint64_t random;
         int fd;
@@ -96,7 +98,7 @@ void broker_init(Broker *broker, const char *yaml) {
         close(fd);
         snprintf(broker->unique, sizeof(broker->unique), "t%016llx", (unsigned long long)random);
 
-        strcpy(broker->directory, "/tmp/shmb-XXXXXX");
+        snprintf(broker->directory, sizeof(broker->directory), "%s/shmb-XXXXXX", broker_parent);
         assert_non_null(mkdtemp(broker->directory));
         /* Other users connect to the socket in it. */
         assert_int_equal(chmod(broker->directory, 0755), 0);

@@ -61,6 +61,10 @@ struct Broker {
  *  no broker, and says why */
 void broker_need_root(void);
 
+/* Where the private directory is made; /tmp. A restart there may wait for a disk, which the runtime
+ * directory of a system never does. */
+extern const char *broker_parent;
+
 /** broker_init() - the private directory and its configuration; nothing is started */
 void broker_init(Broker *broker, const char *yaml);
 
