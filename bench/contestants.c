@@ -35,7 +35,9 @@
 const BenchFamily bench_families[] = {
         {"shmbroker", bench_ours},
         {"shmbroker, round trips", bench_roundtrips},
+        {"shmbroker, several producers", bench_shared},
         {"rings from textbooks", bench_peers},
+        {"pipes, sockets and message queues", bench_kernel},
         {"boost::lockfree", bench_boost},
         {"ConcurrencyKit", bench_ck},
         {"DPDK rte_ring", bench_dpdk},
