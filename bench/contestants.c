@@ -42,6 +42,8 @@ const BenchFamily bench_families[] = {
         {"ConcurrencyKit", bench_ck},
         {"DPDK rte_ring", bench_dpdk},
         {"moodycamel readerwriterqueue", bench_moodycamel},
+        {"ZeroMQ", bench_zeromq},
+        {"libqb", bench_libqb},
         {0},
 };
 

@@ -146,6 +146,41 @@ CACHED(cached_256, 256)
 CACHED(cached_1024, 1024)
 CACHED(cached_4096, 4096)
 
+/* Two rings, one for each direction. */
+static Cached *cached_second(BenchRun *run) {
+        return (void *)((uint8_t *)run->memory + sizeof(Cached) + BENCH_CAPACITY * 64);
+}
+
+static void cached_trip_produce(BenchRun *run) {
+        Cached *there = run->memory, *back = cached_second(run);
+        uint8_t item[64];
+
+        for (;;) {
+                while (!cached_64_pop(there, item))
+                        shmb_cpu_relax();
+                while (!cached_64_push(back, item))
+                        shmb_cpu_relax();
+        }
+}
+
+static inline uint32_t cached_trip_step(BenchRun *run, uint64_t *sequence) {
+        Cached *there = run->memory, *back = cached_second(run);
+        uint64_t item[8] = {++*sequence};
+
+        while (!cached_64_push(there, (uint8_t *)item))
+                shmb_cpu_relax();
+        while (!cached_64_pop(back, (uint8_t *)item))
+                shmb_cpu_relax();
+        run->n_wrong += item[0] != *sequence;
+        return 1;
+}
+
+static void cached_trip_consume(BenchRun *run) {
+        uint64_t sequence = 0;
+
+        BENCH_BLOCKS(run, cached_trip_step(run, &sequence));
+}
+
 /* Slots of 16 KiB in as much memory as the rings use; counted in items. */
 static void memcpy_produce(BenchRun *run) {
         uint32_t n_slots = (uint32_t)(BENCH_CAPACITY * run->item_size / MEMCPY_BLOCK);
@@ -200,6 +235,7 @@ const BenchContestant bench_peers[] = {
         SIZES(textbook, BENCH_TEXTBOOK),
         SIZES(plain, BENCH_VOLATILE),
         SIZES(cached, BENCH_CACHED),
+        {BENCH_TRIP(BENCH_CACHED), 64, NULL, cached_trip_produce, cached_trip_consume, NULL, 0},
         {BENCH_MEMCPY, 0, NULL, memcpy_produce, memcpy_consume, NULL, 0},
         {0},
 };
