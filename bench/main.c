@@ -10,10 +10,10 @@
  * behind them, for near and for far processors apart; what the machine did not show in this run is
  * missing.
  *
- * Usage: bench-ring [--json] [--seconds N] [--only TEXT] [--keep]
+ * Usage: bench-ring [--json] [--svg FILE] [--seconds N] [--only TEXT] [--keep]
  *
- * --only takes the lines that have TEXT in a name. --keep counts all duels, also those that others
- * disturbed: it shows that everything runs, and its figures mean nothing.
+ * --svg draws it as well. --only takes the lines that have TEXT in a name. --keep counts all duels,
+ * also those that others disturbed: it shows that everything runs, and its figures mean nothing.
  */
 
 #include <getopt.h>
@@ -24,6 +24,7 @@
 
 #include "bench/lines.h"
 #include "bench/report.h"
+#include "bench/svg.h"
 
 enum {
         SECONDS_DEFAULT = 180,
@@ -34,7 +35,7 @@ enum {
 
 static bool arg_json, arg_keep;
 static uint64_t arg_seconds = SECONDS_DEFAULT;
-static const char *arg_only = "";
+static const char *arg_only = "", *arg_svg;
 
 static volatile sig_atomic_t is_interrupted;
 
@@ -124,6 +125,7 @@ static int parse(int argc, char **argv) {
                 {"keep", no_argument, NULL, 'k'},
                 {"only", required_argument, NULL, 'o'},
                 {"seconds", required_argument, NULL, 's'},
+                {"svg", required_argument, NULL, 'v'},
                 {0},
         };
         char *end;
@@ -136,6 +138,8 @@ static int parse(int argc, char **argv) {
                         arg_keep = true;
                 } else if (c == 'o') {
                         arg_only = optarg;
+                } else if (c == 'v') {
+                        arg_svg = optarg;
                 } else if (c == 's') {
                         arg_seconds = strtoull(optarg, &end, 10);
                         if (*end || end == optarg || arg_seconds > 3600)
@@ -147,12 +151,33 @@ static int parse(int argc, char **argv) {
         return optind == argc ? 0 : -1;
 }
 
+/* Return: what main() returns. */
+static int report(void) {
+        const char *why;
+
+        if (lines.n_counted == 0 && lines.n_dropped > 0) {
+                fprintf(stderr, "bench-ring: none of %zu duels counts: other programs have the "
+                                "processors, stop them and run it again\n", lines.n_dropped);
+                return 1;
+        }
+        lines_conclude(&lines);
+        if (arg_json)
+                report_json(&lines);
+        else
+                report_text(&lines);
+        if (arg_svg && svg_write(&lines, arg_svg, &why) < 0) {
+                fprintf(stderr, "bench-ring: %s: %s\n", arg_svg, why);
+                return 1;
+        }
+        return 0;
+}
+
 int main(int argc, char **argv) {
         BenchRun *run;
 
         if (parse(argc, argv) < 0) {
-                fprintf(stderr, "usage: bench-ring [--json] [--seconds N] [--only TEXT] "
-                                "[--keep]\n");
+                fprintf(stderr, "usage: bench-ring [--json] [--svg FILE] [--seconds N] "
+                                "[--only TEXT] [--keep]\n");
                 return 2;
         }
         lines_add_all(&lines, arg_only);
@@ -164,15 +189,5 @@ int main(int argc, char **argv) {
         run->keeps_all = arg_keep;
         catch_interrupts();
         duel_all(run);
-        lines_conclude(&lines);
-        if (lines.n_counted == 0 && lines.n_dropped > 0) {
-                fprintf(stderr, "bench-ring: none of %zu duels counts: other programs have the "
-                                "processors, stop them and run it again\n", lines.n_dropped);
-                return 1;
-        }
-        if (arg_json)
-                report_json(&lines);
-        else
-                report_text(&lines);
-        return 0;
+        return report();
 }

@@ -10,10 +10,17 @@
  *   one item     numbered in its first 8 bytes, and these are checked
  *   batches      the same for each item of a batch
  *   in place     every word of every item is written and read
+ *
+ * What works on many items is compiled once: a library that wants newer instructions of the
+ * processor would give its own copy of it a lead.
  */
 
 #include <stdint.h>
 #include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 enum {
         BENCH_CAPACITY = 1024,
@@ -50,48 +57,22 @@ static inline void bench_copy_item(void *to, const void *from, uint32_t size) {
 }
 
 /* Numbers @n items from @sequence on. */
-static inline void bench_number(void *items, uint32_t size, uint32_t n, uint64_t sequence) {
-        uint32_t i;
-
-        for (i = 0; i < n; i++, sequence++)
-                memcpy((uint8_t *)items + (size_t)i * size, &sequence, sizeof(sequence));
-}
+void bench_number(void *items, uint32_t size, uint32_t n, uint64_t sequence);
 
 /* How many of @n items are not numbered so. */
-static inline uint32_t bench_check(const void *items, uint32_t size, uint32_t n,
-                                   uint64_t sequence) {
-        uint32_t i, n_wrong = 0;
-        uint64_t found;
-
-        for (i = 0; i < n; i++, sequence++) {
-                memcpy(&found, (const uint8_t *)items + (size_t)i * size, sizeof(found));
-                n_wrong += found != sequence;
-        }
-        return n_wrong;
-}
+uint32_t bench_check(const void *items, uint32_t size, uint32_t n, uint64_t sequence);
 
 /* Makes @n items in place. */
-static inline void bench_fill(void *items, uint32_t size, uint32_t n, uint64_t sequence) {
-        uint64_t *words = (uint64_t *)items;
-        uint32_t i, k;
-
-        for (i = 0; i < n; i++, sequence++)
-                for (k = 0; k < size / 8; k++)
-                        *words++ = sequence;
-}
+void bench_fill(void *items, uint32_t size, uint32_t n, uint64_t sequence);
 
 /* Reads @n items in place. Return: how many words are wrong. */
-static inline uint32_t bench_sum(const void *items, uint32_t size, uint32_t n, uint64_t sequence) {
-        const uint64_t *words = (const uint64_t *)items;
-        uint32_t i, k, n_wrong = 0;
-
-        for (i = 0; i < n; i++, sequence++)
-                for (k = 0; k < size / 8; k++)
-                        n_wrong += *words++ != sequence;
-        return n_wrong;
-}
+uint32_t bench_sum(const void *items, uint32_t size, uint32_t n, uint64_t sequence);
 
 /* Checks one item of several producers; @sequences has the next number of each. */
 static inline uint32_t bench_check_shared(uint64_t number, uint64_t *sequences) {
         return number != sequences[(number >> BENCH_PRODUCER_SHIFT) & 1]++;
 }
+
+#ifdef __cplusplus
+}
+#endif
