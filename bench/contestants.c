@@ -44,6 +44,7 @@ const BenchFamily bench_families[] = {
         {"moodycamel readerwriterqueue", bench_moodycamel},
         {"ZeroMQ", bench_zeromq},
         {"libqb", bench_libqb},
+        {"iceoryx", bench_iceoryx},
         {0},
 };
 

@@ -61,6 +61,7 @@ static const Pair trips[] = {
         {BENCH_SPIN, BENCH_TRIP(BENCH_CACHED)},
         {BENCH_SPIN, BENCH_TRIP(BENCH_BOOST)},
         {BENCH_SPIN, BENCH_TRIP(BENCH_CK)},
+        {BENCH_SPIN, BENCH_TRIP(BENCH_ICEORYX)},
         {BENCH_SLEEP, BENCH_FUTEX},
         {BENCH_SLEEP, BENCH_TRIP(BENCH_PIPE)},
         {BENCH_SLEEP, BENCH_TRIP(BENCH_STREAM)},
@@ -69,7 +70,6 @@ static const Pair trips[] = {
         {BENCH_SLEEP, BENCH_TRIP(BENCH_MSGQ)},
         {BENCH_SLEEP, BENCH_TRIP(BENCH_ZEROMQ)},
         {BENCH_SLEEP, BENCH_TRIP(BENCH_LIBQB)},
-        {BENCH_SLEEP, BENCH_TRIP(BENCH_ICEORYX)},
 };
 
 static void lines_add(Lines *lines, const Pair *pairs, size_t n, uint32_t item_size, bool is_trip,

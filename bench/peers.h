@@ -73,7 +73,7 @@ const BenchContestant *bench_find(const char *name, uint32_t item_size);
 #define BENCH_MSGQ "SysV msgq"
 #define BENCH_ZEROMQ "ZeroMQ ipc"
 #define BENCH_LIBQB "libqb ring"
-#define BENCH_ICEORYX "iceoryx"
+#define BENCH_ICEORYX "iceoryx, polling"
 
 #define BENCH_TRIP(_name) _name ", round trip"
 #define BENCH_SPIN BENCH_TRIP("spinning")
