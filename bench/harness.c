@@ -226,6 +226,8 @@ double bench_turn(BenchRun *run, const BenchContestant *contestant, uint32_t ite
                 *ret_why = why;
                 return 0;
         }
+        if (run->n_blocks == 0)
+                return 0;
         item_ns = bench_block_ns(run) / run->block_items;
         run->block_items = (uint32_t)(BENCH_BLOCK_NS / item_ns);
         if (run->block_items < 1)
@@ -240,7 +242,7 @@ double bench_turn(BenchRun *run, const BenchContestant *contestant, uint32_t ite
                 *ret_why = why;
                 return 0;
         }
-        if (bench_was_held_up(run) && !run->keeps_all)
+        if (run->n_blocks == 0 || (bench_was_held_up(run) && !run->keeps_all))
                 return 0;
         return 1e9 * run->block_items / bench_block_ns(run);
 }

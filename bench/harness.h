@@ -53,7 +53,8 @@ typedef struct BenchContestant {
          * No setup: nothing to set up. */
         const char *(*setup)(BenchRun *run);
         void (*produce)(BenchRun *run); /* for ever: it is killed */
-        void (*consume)(BenchRun *run); /* n_blocks blocks, stamped */
+        /* n_blocks blocks, stamped; 0 if it failed, and the turn does not count. */
+        void (*consume)(BenchRun *run);
         /* After both; no teardown: nothing outlives the processes. */
         void (*teardown)(BenchRun *run);
         uint32_t n_producers; /* 0: one */

@@ -85,7 +85,7 @@ static void duel(BenchRun *run, Line *line) {
                 return;
         is_sound = tell_distance(before, bench_probe(run), &distance) && is_sound;
         n = line->n_duels[distance];
-        if ((!is_sound && !arg_keep) || n == LINE_DUELS_MAX) {
+        if ((!is_sound && !arg_keep) || rates[0] <= 0 || rates[1] <= 0 || n == LINE_DUELS_MAX) {
                 lines.n_dropped++;
                 return;
         }
