@@ -106,7 +106,8 @@ static void print_absent(const Lines *lines) {
 void report_text(const Lines *lines) {
         int distance;
 
-        printf("A B A B in turns; medians and quartiles of the ratios of all duels.\n");
+        printf("A B A B in turns; medians and quartiles of the ratios of all duels.\n"
+               "Of two producers both are on one processor, the consumer on the other.\n");
         for (distance = 0; distance < _DISTANCE_N; distance++)
                 print_lines(lines, (Distance)distance);
         print_targets(lines);
