@@ -5,105 +5,41 @@
  *
  * Nothing is said in items a second alone: each line is a duel of two contestants who take turns, A
  * B A B, between two probes of the distance of the processors. A duel is dropped if the probes
- * differ. A line gives the median of the ratios A/B, their quartiles, and the rates behind it, for
- * near and for far processors apart; what the machine did not show in this run is missing.
+ * differ. All lines are gone through again and again until the time is over, or until an interrupt,
+ * and what was measured by then is told: medians of the ratios A/B, their quartiles, and the rates
+ * behind them, for near and for far processors apart; what the machine did not show in this run is
+ * missing.
  *
- * Usage: bench-ring [--json] [--seconds N] [--only TEXT]
+ * Usage: bench-ring [--json] [--svg FILE] [--seconds N] [--only TEXT] [--keep]
+ *
+ * --svg draws it as well. --only takes the lines that have TEXT in a name. --keep counts all duels,
+ * also those that others disturbed: it shows that everything runs, and its figures mean nothing.
  */
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/harness.h"
-#include "bench/peers.h"
+#include "bench/lines.h"
+#include "bench/report.h"
+#include "bench/svg.h"
 
 enum {
-        SECONDS_DEFAULT = 60,
+        SECONDS_DEFAULT = 180,
         TURN_NS = 20 * 1000 * 1000,
-        DUELS_MAX = 512,
-        LINES_MAX = 64,
-        MEMORY_BYTES = 4 << 20,
+        /* 1024 items of 4096 bytes, and what stands around them. */
+        MEMORY_BYTES = 6 << 20,
 };
 
-typedef enum Distance {
-        DISTANCE_NEAR,
-        DISTANCE_FAR,
-        _DISTANCE_N,
-} Distance;
-
-static const char *const distance_names[_DISTANCE_N] = {"near", "far"};
-
-typedef struct Samples {
-        size_t n;
-        double ratios[DUELS_MAX], first[DUELS_MAX], second[DUELS_MAX];
-} Samples;
-
-typedef struct Line {
-        const BenchContestant *first, *second;
-        uint32_t item_size;
-        Samples samples[_DISTANCE_N];
-} Line;
-
-static bool arg_json;
+static bool arg_json, arg_keep;
 static uint64_t arg_seconds = SECONDS_DEFAULT;
-static const char *arg_only = "";
+static const char *arg_only = "", *arg_svg;
 
-static Line lines[LINES_MAX];
-static size_t n_lines;
-static size_t n_counted, n_dropped;
+static volatile sig_atomic_t is_interrupted;
 
-static const BenchContestant *find_in(const BenchContestant *all, const char *name,
-                                      uint32_t item_size) {
-        for (; all->name; all++)
-                if (strcmp(all->name, name) == 0 &&
-                    (all->item_size == 0 || all->item_size == item_size))
-                        return all;
-        return NULL;
-}
-
-static const BenchContestant *find(const char *name, uint32_t item_size) {
-        const BenchContestant *found = find_in(bench_ours, name, item_size);
-
-        if (!found)
-                found = find_in(bench_peers, name, item_size);
-        if (!found)
-                found = find_in(bench_roundtrips, name, item_size);
-        if (!found && strcmp(name, bench_line_probe.name) == 0)
-                found = &bench_line_probe;
-        if (!found)
-                bench_die(name);
-        return found;
-}
-
-static void add(const char *first, const char *second, uint32_t item_size) {
-        if (n_lines == LINES_MAX)
-                bench_die("too many lines");
-        if (!strstr(first, arg_only) && !strstr(second, arg_only))
-                return;
-        lines[n_lines].first = find(first, item_size);
-        lines[n_lines].second = find(second, item_size);
-        lines[n_lines++].item_size = item_size;
-}
-
-static void add_lines(void) {
-        static const uint32_t sizes[] = {64, 8, 256, 1024};
-        size_t i;
-
-        for (i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-                add(BENCH_ONE, BENCH_TEXTBOOK, sizes[i]);
-                add(BENCH_ONE, BENCH_VOLATILE, sizes[i]);
-                add(BENCH_ONE, BENCH_CACHED, sizes[i]);
-                add(BENCH_ONE, BENCH_ONE_AWAKE, sizes[i]);
-                add(BENCH_BATCH, BENCH_CACHED, sizes[i]);
-                add(BENCH_BATCH, BENCH_MEMCPY, sizes[i]);
-                add(BENCH_SPAN, BENCH_MEMCPY, sizes[i]);
-        }
-        add(BENCH_ONE, BENCH_PIPE, 64);
-        add("round trip, spinning", BENCH_PROBE, 64);
-        add("round trip, sleeping", "bare futex ping-pong", 64);
-}
+static Lines lines;
 
 /* Near or far; false if the processors moved in between. */
 static bool tell_distance(double before, double after, Distance *ret_distance) {
@@ -114,80 +50,82 @@ static bool tell_distance(double before, double after, Distance *ret_distance) {
         return first == second && before < 1.3 * after && after < 1.3 * before;
 }
 
-static void duel(BenchRun *run, Line *line) {
-        double before, rates[2], first = 0, second = 0;
+/* Both take their turn once. Return: false if the turns are not to be counted. */
+static bool duel_turns(BenchRun *run, Line *line, double *rates) {
+        const BenchContestant *who[2] = {line->first, line->second};
         bool is_sound = true;
-        Distance distance;
-        Samples *samples;
+        double rate;
         int i;
 
-        before = bench_probe(run);
         for (i = 0; i < 2; i++) {
-                rates[0] = bench_turn(run, line->first, line->item_size, TURN_NS);
-                rates[1] = bench_turn(run, line->second, line->item_size, TURN_NS);
-                is_sound = is_sound && rates[0] > 0 && rates[1] > 0;
-                first += rates[0] / 2;
-                second += rates[1] / 2;
+                rate = bench_turn(run, who[i], line->item_size, TURN_NS, &line->why_not);
+                if (line->why_not) {
+                        line->who_not = who[i];
+                        return false;
+                }
+                is_sound = is_sound && rate > 0;
+                rates[i] += rate / 2;
         }
-        if (!tell_distance(before, bench_probe(run), &distance) || !is_sound) {
-                n_dropped++;
+        return is_sound;
+}
+
+static void duel(BenchRun *run, Line *line) {
+        double before, rates[2] = {0, 0};
+        bool is_sound = true;
+        Distance distance;
+        size_t n;
+        int i;
+
+        if (line->why_not)
+                return;
+        before = bench_probe(run);
+        for (i = 0; i < 2 && !line->why_not; i++)
+                is_sound = duel_turns(run, line, rates) && is_sound;
+        if (line->why_not)
+                return;
+        is_sound = tell_distance(before, bench_probe(run), &distance) && is_sound;
+        n = line->n_duels[distance];
+        if ((!is_sound && !arg_keep) || rates[0] <= 0 || rates[1] <= 0 || n == LINE_DUELS_MAX) {
+                lines.n_dropped++;
                 return;
         }
-        samples = &line->samples[distance];
-        if (samples->n == DUELS_MAX)
-                return;
-        n_counted++;
-        samples->ratios[samples->n] = first / second;
-        samples->first[samples->n] = first;
-        samples->second[samples->n++] = second;
+        lines.n_counted++;
+        line->n_duels[distance]++;
+        line->ratios[distance][n] = line->is_trip ? rates[1] / rates[0] : rates[0] / rates[1];
+        line->rates[distance][0][n] = rates[0];
+        line->rates[distance][1][n] = rates[1];
 }
 
-static void print_text(const Line *line, Distance distance, const Samples *samples,
-                       const double *quartiles, const double *rates) {
-        printf("%4u B  %-4s  %-28s %9.2f   %-28s %9.2f   %7.2f  (%.2f .. %.2f, %zu duels)\n",
-               line->item_size, distance_names[distance], line->first->name, rates[0],
-               line->second->name, rates[1], quartiles[1], quartiles[0], quartiles[2], samples->n);
+static void duel_all(BenchRun *run) {
+        uint64_t until = bench_now_ns() + arg_seconds * UINT64_C(1000000000);
+        size_t i;
+
+        do {
+                for (i = 0; i < lines.n && !is_interrupted && bench_now_ns() < until; i++)
+                        duel(run, &lines.lines[i]);
+        } while (!is_interrupted && bench_now_ns() < until);
 }
 
-static void print_json(const Line *line, Distance distance, const Samples *samples,
-                       const double *quartiles, const double *rates) {
-        static bool is_later;
-
-        printf("%s\n  {\"item_size\": %u, \"distance\": \"%s\", \"a\": \"%s\", \"b\": \"%s\", "
-               "\"a_per_us\": %.4f, \"b_per_us\": %.4f, \"ratio\": %.4f, \"ratio_q1\": %.4f, "
-               "\"ratio_q3\": %.4f, \"n_duels\": %zu}",
-               is_later ? "," : "", line->item_size, distance_names[distance], line->first->name,
-               line->second->name, rates[0], rates[1], quartiles[1], quartiles[0], quartiles[2],
-               samples->n);
-        is_later = true;
+static void interrupt(int signal_number) {
+        is_interrupted = 1;
 }
 
-static void print_line(Line *line) {
-        int distance;
+/* The first one ends the run between two duels, the second one ends the program. */
+static void catch_interrupts(void) {
+        struct sigaction action = {.sa_handler = interrupt, .sa_flags = SA_RESTART | SA_RESETHAND};
 
-        for (distance = 0; distance < _DISTANCE_N; distance++) {
-                Samples *samples = &line->samples[distance];
-                double quartiles[3], rates[2];
-                int i;
-
-                if (samples->n == 0)
-                        continue;
-                for (i = 0; i < 3; i++)
-                        quartiles[i] = bench_quantile(samples->ratios, samples->n, 0.25 * (i + 1));
-                rates[0] = bench_quantile(samples->first, samples->n, 0.5) / 1e6;
-                rates[1] = bench_quantile(samples->second, samples->n, 0.5) / 1e6;
-                if (arg_json)
-                        print_json(line, (Distance)distance, samples, quartiles, rates);
-                else
-                        print_text(line, (Distance)distance, samples, quartiles, rates);
-        }
+        if (sigaction(SIGINT, &action, NULL) < 0 || sigaction(SIGTERM, &action, NULL) < 0 ||
+            sigaction(SIGHUP, &action, NULL) < 0)
+                bench_die("sigaction");
 }
 
 static int parse(int argc, char **argv) {
         static const struct option options[] = {
                 {"json", no_argument, NULL, 'j'},
+                {"keep", no_argument, NULL, 'k'},
                 {"only", required_argument, NULL, 'o'},
                 {"seconds", required_argument, NULL, 's'},
+                {"svg", required_argument, NULL, 'v'},
                 {0},
         };
         char *end;
@@ -196,8 +134,12 @@ static int parse(int argc, char **argv) {
         while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
                 if (c == 'j') {
                         arg_json = true;
+                } else if (c == 'k') {
+                        arg_keep = true;
                 } else if (c == 'o') {
                         arg_only = optarg;
+                } else if (c == 'v') {
+                        arg_svg = optarg;
                 } else if (c == 's') {
                         arg_seconds = strtoull(optarg, &end, 10);
                         if (*end || end == optarg || arg_seconds > 3600)
@@ -209,38 +151,43 @@ static int parse(int argc, char **argv) {
         return optind == argc ? 0 : -1;
 }
 
+/* Return: what main() returns. */
+static int report(void) {
+        const char *why;
+
+        if (lines.n_counted == 0 && lines.n_dropped > 0) {
+                fprintf(stderr, "bench-ring: none of %zu duels counts: other programs have the "
+                                "processors, stop them and run it again\n", lines.n_dropped);
+                return 1;
+        }
+        lines_conclude(&lines);
+        if (arg_json)
+                report_json(&lines);
+        else
+                report_text(&lines);
+        if (arg_svg && svg_write(&lines, arg_svg, &why) < 0) {
+                fprintf(stderr, "bench-ring: %s: %s\n", arg_svg, why);
+                return 1;
+        }
+        return 0;
+}
+
 int main(int argc, char **argv) {
-        uint64_t until;
         BenchRun *run;
-        size_t i;
 
         if (parse(argc, argv) < 0) {
-                fprintf(stderr, "usage: bench-ring [--json] [--seconds N] [--only TEXT]\n");
+                fprintf(stderr, "usage: bench-ring [--json] [--svg FILE] [--seconds N] "
+                                "[--only TEXT] [--keep]\n");
+                return 2;
+        }
+        lines_add_all(&lines, arg_only);
+        if (lines.n == 0) {
+                fprintf(stderr, "bench-ring: no line has '%s' in a name\n", arg_only);
                 return 2;
         }
         run = bench_run_new(MEMORY_BYTES);
-        add_lines();
-        until = bench_now_ns() + arg_seconds * UINT64_C(1000000000);
-        do {
-                for (i = 0; i < n_lines && bench_now_ns() < until; i++)
-                        duel(run, &lines[i]);
-        } while (bench_now_ns() < until);
-
-        if (n_counted == 0) {
-                fprintf(stderr, "bench-ring: none of %zu duels counts: other programs have the "
-                                "processors, stop them and run it again\n", n_dropped);
-                return 1;
-        }
-        if (arg_json)
-                printf("[");
-        else
-                printf("item    cores A                            M items/s   "
-                       "B                            M items/s       A/B  (quartiles)\n");
-        for (i = 0; i < n_lines; i++)
-                print_line(&lines[i]);
-        if (arg_json)
-                printf("\n]\n");
-        else
-                printf("%zu duels dropped: the processors moved, or others had them\n", n_dropped);
-        return 0;
+        run->keeps_all = arg_keep;
+        catch_interrupts();
+        duel_all(run);
+        return report();
 }

@@ -16,11 +16,6 @@
 #include "memory/ring-consumer.h"
 #include "memory/ring-producer.h"
 
-enum {
-        BATCH = 32,
-        ITEM_MAX = 1024,
-};
-
 typedef struct Region {
         ShmbGeometry geometry;
         _Atomic uint32_t epoch;
@@ -31,7 +26,7 @@ static Region region;
 static ShmbRingProducer producer;
 static ShmbRingConsumer consumer;
 
-static void ours_setup(BenchRun *run) {
+static const char *ours_setup(BenchRun *run) {
         uint8_t *memory = run->memory;
 
         region.geometry = (ShmbGeometry){
@@ -54,6 +49,7 @@ static void ours_setup(BenchRun *run) {
             shmb_ring_consumer_init(&consumer, &region.geometry, &region.seat, &region.lane,
                                     SHMB_RING_STRICT, false) < 0)
                 bench_die("ring");
+        return NULL;
 }
 
 static inline void wake(ShmbWaker *waker) {
@@ -64,7 +60,7 @@ static inline void wake(ShmbWaker *waker) {
 /* One item a call. @_wake is what follows each publication. */
 #define ONE(_name, _wake)                                                               \
         static void _name##_produce(BenchRun *run) {                                    \
-                static uint64_t item[ITEM_MAX / 8];                                     \
+                static uint64_t item[BENCH_ITEM_MAX / 8];                                     \
                                                                                         \
                 for (;; item[0]++) {                                                    \
                         while (shmb_ring_push_n(&producer, item, 1, SHMB_RING_LAZY) < 0) \
@@ -74,7 +70,7 @@ static inline void wake(ShmbWaker *waker) {
         }                                                                               \
                                                                                         \
         static inline uint32_t _name##_step(BenchRun *run, uint64_t *sequence) {        \
-                static uint64_t item[ITEM_MAX / 8];                                     \
+                static uint64_t item[BENCH_ITEM_MAX / 8];                                     \
                                                                                         \
                 while (shmb_ring_pop_n(&consumer, item, 1) < 0)                         \
                         shmb_cpu_relax();                                               \
@@ -94,50 +90,35 @@ static inline void wake(ShmbWaker *waker) {
 ONE(one, wake)
 ONE(one_never, NEVER_WAKE)
 
-static uint8_t batch[BATCH * ITEM_MAX];
+static uint8_t batch[BENCH_BATCH_ITEMS * BENCH_ITEM_MAX];
 
-static void batch_number(uint8_t *items, uint32_t stride, uint32_t n, uint64_t sequence) {
-        uint32_t i;
+/* All of them, in as many calls as it takes. */
+static void batch_push(const uint8_t *items, uint32_t n) {
+        int r;
 
-        for (i = 0; i < n; i++, sequence++)
-                memcpy(items + (size_t)i * stride, &sequence, 8);
-}
-
-static uint32_t batch_check(const uint8_t *items, uint32_t stride, uint32_t n, uint64_t sequence) {
-        uint32_t i, n_wrong = 0;
-        uint64_t found;
-
-        for (i = 0; i < n; i++, sequence++) {
-                memcpy(&found, items + (size_t)i * stride, 8);
-                n_wrong += found != sequence;
+        for (; n > 0; n -= (uint32_t)r, items += (size_t)r * region.geometry.item_size) {
+                while ((r = shmb_ring_push_n(&producer, items, n, SHMB_RING_LAZY)) < 0)
+                        shmb_cpu_relax();
+                wake(&producer.waker);
         }
-        return n_wrong;
 }
 
 static void batch_produce(BenchRun *run) {
-        uint64_t sequence = 0;
-        uint32_t n;
-        int r;
+        uint64_t sequence;
 
-        for (;;) {
-                batch_number(batch, run->item_size, BATCH, sequence);
-                for (n = 0; n < BATCH; n += (uint32_t)r) {
-                        while ((r = shmb_ring_push_n(&producer, batch + (size_t)n * run->item_size,
-                                                     BATCH - n, SHMB_RING_LAZY)) < 0)
-                                shmb_cpu_relax();
-                        wake(&producer.waker);
-                }
-                sequence += BATCH;
+        for (sequence = 0;; sequence += BENCH_BATCH_ITEMS) {
+                bench_number(batch, run->item_size, BENCH_BATCH_ITEMS, sequence);
+                batch_push(batch, BENCH_BATCH_ITEMS);
         }
 }
 
 static inline uint32_t batch_step(BenchRun *run, uint64_t *sequence) {
         int r;
 
-        while ((r = shmb_ring_pop_n(&consumer, batch, BATCH)) < 0)
+        while ((r = shmb_ring_pop_n(&consumer, batch, BENCH_BATCH_ITEMS)) < 0)
                 shmb_cpu_relax();
         wake(&consumer.waker);
-        run->n_wrong += batch_check(batch, run->item_size, (uint32_t)r, *sequence);
+        run->n_wrong += bench_check(batch, run->item_size, (uint32_t)r, *sequence);
         *sequence += (uint32_t)r;
         return (uint32_t)r;
 }
@@ -157,7 +138,7 @@ static void batch_consume(BenchRun *run) {
                 for (;;) {                                                              \
                         while (shmb_ring_claim_n(&producer, _n, SHMB_RING_LAZY, &span) < 0) \
                                 shmb_cpu_relax();                                       \
-                        span_fill(&span, run->item_size, sequence);                     \
+                        bench_fill(span.data, run->item_size, span.n, sequence);        \
                         sequence += span.n;                                             \
                         shmb_ring_commit_n(&producer, span.n);                          \
                         wake(&producer.waker);                                          \
@@ -169,7 +150,7 @@ static void batch_consume(BenchRun *run) {
                                                                                         \
                 while (shmb_ring_peek_n(&consumer, _n, &span) < 0)                      \
                         shmb_cpu_relax();                                               \
-                run->n_wrong += span_sum(&span, run->item_size, *sequence);             \
+                run->n_wrong += bench_sum(span.data, run->item_size, span.n, *sequence); \
                 *sequence += span.n;                                                    \
                 shmb_ring_release_n(&consumer, span.n);                                 \
                 wake(&consumer.waker);                                                  \
@@ -182,31 +163,12 @@ static void batch_consume(BenchRun *run) {
                 BENCH_BLOCKS(run, _name##_step(run, &sequence));                        \
         }
 
-static void span_fill(const ShmbRingSpan *span, uint32_t stride, uint64_t sequence) {
-        uint64_t *words = (uint64_t *)(void *)span->data;
-        uint32_t i, k;
-
-        for (i = 0; i < span->n; i++, sequence++)
-                for (k = 0; k < stride / 8; k++)
-                        *words++ = sequence;
-}
-
-static uint32_t span_sum(const ShmbRingSpan *span, uint32_t stride, uint64_t sequence) {
-        const uint64_t *words = (const uint64_t *)(const void *)span->data;
-        uint32_t i, k, n_wrong = 0;
-
-        for (i = 0; i < span->n; i++, sequence++)
-                for (k = 0; k < stride / 8; k++)
-                        n_wrong += *words++ != sequence;
-        return n_wrong;
-}
-
 SPAN(span_32, 32)
 
 const BenchContestant bench_ours[] = {
-        {BENCH_ONE, 0, ours_setup, one_produce, one_consume},
-        {BENCH_ONE_AWAKE, 0, ours_setup, one_never_produce, one_never_consume},
-        {BENCH_BATCH, 0, ours_setup, batch_produce, batch_consume},
-        {BENCH_SPAN, 0, ours_setup, span_32_produce, span_32_consume},
+        {BENCH_ONE, 0, ours_setup, one_produce, one_consume, NULL, 0},
+        {BENCH_ONE_AWAKE, 0, ours_setup, one_never_produce, one_never_consume, NULL, 0},
+        {BENCH_BATCH, 0, ours_setup, batch_produce, batch_consume, NULL, 0},
+        {BENCH_SPAN, 0, ours_setup, span_32_produce, span_32_consume, NULL, 0},
         {0},
 };

@@ -34,7 +34,7 @@ typedef struct Side {
 static _Atomic uint32_t epoch = 1;
 static Side sides[2];
 
-static void roundtrip_setup(BenchRun *run) {
+static const char *roundtrip_setup(BenchRun *run) {
         ShmbGeometry geometry = {
                 .kind = SHMB_KIND_RING,
                 .n_lanes = 1,
@@ -70,6 +70,7 @@ static void roundtrip_setup(BenchRun *run) {
         }
         /* EINVAL, EPERM: the sleeping round trip then measures time-outs, and shows it. */
         syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0);
+        return NULL;
 }
 
 static inline void push(Side *side, const uint64_t *item) {
@@ -150,9 +151,6 @@ static void futex_await(_Atomic uint32_t *word, uint32_t value) {
                 syscall(SYS_futex, word, FUTEX_WAIT, found, NULL, NULL, 0);
 }
 
-static void futex_setup(BenchRun *run) {
-}
-
 static void futex_produce(BenchRun *run) {
         _Atomic uint32_t *words = run->memory;
         uint32_t i;
@@ -178,8 +176,8 @@ static void futex_consume(BenchRun *run) {
 }
 
 const BenchContestant bench_roundtrips[] = {
-        {"round trip, spinning", 0, roundtrip_setup, spinning_produce, spinning_consume},
-        {"round trip, sleeping", 0, roundtrip_setup, sleeping_produce, sleeping_consume},
-        {"bare futex ping-pong", 0, futex_setup, futex_produce, futex_consume},
+        {BENCH_SPIN, 0, roundtrip_setup, spinning_produce, spinning_consume, NULL, 0},
+        {BENCH_SLEEP, 0, roundtrip_setup, sleeping_produce, sleeping_consume, NULL, 0},
+        {BENCH_FUTEX, 0, NULL, futex_produce, futex_consume, NULL, 0},
         {0},
 };
