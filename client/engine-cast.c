@@ -32,6 +32,10 @@ static uint64_t holder_of(const struct shmb_region *r, uint32_t seat) {
 
 /* Behind what was published; on to shmb__hear() if anybody came or left. */
 static void hear_who_came(struct shmb_region *r) {
+        /* seq_cst: what was published stands before the look at news; pairs with the barrier of the
+         * sleeper (S3), which does not reach us (Dekker: tail against news) */
+        if (!r->registered)
+                shmb_fence_full();
         /* relaxed: who came before he slept changed it before; ordered as W3 (memory/sleep.h) */
         if (shmb_load_relaxed(r->news) != r->news_heard)
                 (void)shmb__hear(r);
@@ -75,6 +79,47 @@ const ShmbEngine shmb__engine_reliable_producer = {
         .switch_peer = shmb__ring_producer_switch_peer,
         .lose = shmb__ring_producer_lose,
         .hear = reliable_producer_hear,
+        .push = shmb__ring_producer_push,
+        .claim = shmb__ring_producer_claim,
+        .commit = shmb__ring_producer_commit,
+        .abort = shmb__ring_producer_abort,
+};
+
+/*
+ * Where many seats are declared, only those are looked at that are held. That takes a look at news
+ * behind each item, which the fast path of few seats does without: it looks at all of them.
+ */
+static void look_at_held_alone(struct shmb_region *r) {
+        uint32_t i;
+
+        r->n_seats = 0;
+        for (i = 0; i < r->geometry.n_seats; i++)
+                if (holder_of(r, i) != 0)
+                        r->n_seats = i + 1;
+}
+
+static int crowd_producer_init(struct shmb_region *r, const ShmbMappedSet *mapped,
+                               ShmbRingResume resume) {
+        int result = reliable_producer_init(r, mapped, resume);
+
+        look_at_held_alone(r);
+        return result;
+}
+
+static void crowd_producer_hear(struct shmb_region *r) {
+        reliable_producer_hear(r);
+        look_at_held_alone(r);
+}
+
+const ShmbEngine shmb__engine_crowd_producer = {
+        .gate = SHMB__GATE_MOVE,
+        .init = crowd_producer_init,
+        .look = shmb__ring_producer_look,
+        .words = shmb__ring_producer_words,
+        .wake = reliable_producer_wake,
+        .switch_peer = shmb__ring_producer_switch_peer,
+        .lose = shmb__ring_producer_lose,
+        .hear = crowd_producer_hear,
         .push = shmb__ring_producer_push,
         .claim = shmb__ring_producer_claim,
         .commit = shmb__ring_producer_commit,

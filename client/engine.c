@@ -32,7 +32,10 @@ const ShmbEngine *shmb__engine_of(const struct shmb_region *r) {
                 return NULL;
         case SHMB_KIND_BROADCAST:
                 if (r->geometry.delivery == SHMB_DELIVERY_RELIABLE)
-                        return pick(r, &shmb__engine_reliable_producer,
+                        return pick(r,
+                                    r->geometry.n_seats > SHMB__FEW_SEATS
+                                                    ? &shmb__engine_crowd_producer
+                                                    : &shmb__engine_reliable_producer,
                                     &shmb__engine_reliable_consumer);
                 return pick(r, &shmb__engine_cast_producer, &shmb__engine_cast_consumer);
         case SHMB_KIND_LATEST:

@@ -32,6 +32,11 @@ typedef enum ShmbGate {
         SHMB__GATE_RING_CONSUMER,
 } ShmbGate;
 
+enum {
+        /* Of a reliable broadcast: so many are looked at behind each item, held or not. */
+        SHMB__FEW_SEATS = 2,
+};
+
 /* All that a region consists of, as memory/ sees it; absent objects have no memory. */
 typedef struct ShmbMappedSet {
         ShmbMapped lanes[SHMB_LANES_MAX], seats[SHMB_SEATS_MAX], group;
@@ -86,5 +91,6 @@ extern const ShmbEngine shmb__engine_stream_producer, shmb__engine_stream_consum
 extern const ShmbEngine shmb__engine_queue_producer, shmb__engine_queue_consumer;
 extern const ShmbEngine shmb__engine_group_producer, shmb__engine_group_member;
 extern const ShmbEngine shmb__engine_reliable_producer, shmb__engine_reliable_consumer;
+extern const ShmbEngine shmb__engine_crowd_producer;
 extern const ShmbEngine shmb__engine_cast_producer, shmb__engine_cast_consumer;
 extern const ShmbEngine shmb__engine_queue_group_producer, shmb__engine_queue_member;
