@@ -22,9 +22,9 @@ enum {
         CONSUMER_TURN_BYTES_MAX = 16384,
         /* What makes the cache misses of a look at tail small against those of the items; measured
          * with 64-byte items. */
-        CONSUMER_BATCH_BYTES = 2048,
-        CONSUMER_BATCH_ITEMS_MIN = 4,
-        CONSUMER_BATCH_ITEMS_MAX = 32,
+        CONSUMER_BATCH_BYTES = 4096,
+        CONSUMER_BATCH_ITEMS_MIN = 8,
+        CONSUMER_BATCH_ITEMS_MAX = 64,
         /* How long to wait for it: at first, and the bounds of what is learned. */
         CONSUMER_PAUSES = 16,
         CONSUMER_PAUSES_MIN = 4,

@@ -20,7 +20,7 @@
 enum {
         /* What one call of shmb_ring_producer_warm() fetches: as many lines as processors move at a
          * time. */
-        PRODUCER_WARM_BYTES = 1024,
+        PRODUCER_WARM_BYTES = 2048,
         /* Lines are this long at least. */
         PRODUCER_WARM_STEP = 64,
         /* Copying a larger item is itself a run of stores to one line after the other. */

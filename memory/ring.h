@@ -70,16 +70,24 @@ static inline bool shmb_ring_is_words(uint32_t size) {
  * wide load, which then waits until all stores before it have left the processor, cache misses
  * included. That halved the rate of 64-byte items.
  */
-static inline void shmb_ring_copy_words(uint8_t *to, const uint8_t *from, uint32_t size) {
+static inline void shmb_ring_copy_word(uint8_t *to, const uint8_t *from) {
         uint64_t word;
-        uint32_t i;
 
-        for (i = 0; i < size; i += (uint32_t)sizeof(word)) {
-                memcpy(&word, from + i, sizeof(word));
-                memcpy(to + i, &word, sizeof(word));
-                /* compiler: orders nothing, pairs with nothing; keeps the words apart */
-                shmb_fence_compiler();
+        memcpy(&word, from, sizeof(word));
+        memcpy(to, &word, sizeof(word));
+        /* compiler: orders nothing, pairs with nothing; keeps the words apart */
+        shmb_fence_compiler();
+}
+
+static inline void shmb_ring_copy_words(uint8_t *to, const uint8_t *from, uint32_t size) {
+        for (; size >= 32; size -= 32, to += 32, from += 32) {
+                shmb_ring_copy_word(to, from);
+                shmb_ring_copy_word(to + 8, from + 8);
+                shmb_ring_copy_word(to + 16, from + 16);
+                shmb_ring_copy_word(to + 24, from + 24);
         }
+        for (; size > 0; size -= 8, to += 8, from += 8)
+                shmb_ring_copy_word(to, from);
 }
 
 static inline void shmb_ring_copy_item(uint8_t *to, const uint8_t *from, uint32_t size) {
