@@ -37,6 +37,7 @@ static const Pair pairs_of_each_size[] = {
         {BENCH_BATCH, BENCH_BOOST_BATCH},
         {BENCH_BATCH, BENCH_RTE_BURST},
         {BENCH_BATCH, BENCH_MEMCPY},
+        {BENCH_BLOCK, BENCH_MEMCPY},
         {BENCH_SPAN, BENCH_CACHED},
         {BENCH_SPAN, BENCH_RTE_ZC},
         {BENCH_SPAN, BENCH_MEMCPY},

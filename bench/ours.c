@@ -129,6 +129,46 @@ static void batch_consume(BenchRun *run) {
         BENCH_BLOCKS(run, batch_step(run, &sequence));
 }
 
+/* As memcpy does it: so many items a call as make a block of it, and the first of them numbered. */
+static uint32_t block_items(const BenchRun *run) {
+        uint32_t n = BENCH_BLOCK_BYTES / run->item_size;
+
+        return n < BENCH_CAPACITY / 2 ? n : BENCH_CAPACITY / 2;
+}
+
+static void block_produce(BenchRun *run) {
+        uint32_t n = block_items(run);
+        uint64_t number;
+
+        for (number = 0;; number++) {
+                memcpy(batch, &number, sizeof(number));
+                batch_push(batch, n);
+        }
+}
+
+static inline uint32_t block_step(BenchRun *run, uint32_t n, uint64_t *sequence) {
+        uint32_t i = (uint32_t)((n - *sequence % n) % n);
+        uint64_t found;
+        int r;
+
+        while ((r = shmb_ring_pop_n(&consumer, batch, n)) < 0)
+                shmb_cpu_relax();
+        wake(&consumer.waker);
+        if (i < (uint32_t)r) {
+                memcpy(&found, batch + (size_t)i * run->item_size, sizeof(found));
+                run->n_wrong += found != (*sequence + i) / n;
+        }
+        *sequence += (uint32_t)r;
+        return (uint32_t)r;
+}
+
+static void block_consume(BenchRun *run) {
+        uint32_t n = block_items(run);
+        uint64_t sequence = 0;
+
+        BENCH_BLOCKS(run, block_step(run, n, &sequence));
+}
+
 /* Made in place and checked in place: every item is written and read whole. */
 #define SPAN(_name, _n)                                                                 \
         static void _name##_produce(BenchRun *run) {                                    \
@@ -169,6 +209,7 @@ const BenchContestant bench_ours[] = {
         {BENCH_ONE, 0, ours_setup, one_produce, one_consume, NULL, 0},
         {BENCH_ONE_AWAKE, 0, ours_setup, one_never_produce, one_never_consume, NULL, 0},
         {BENCH_BATCH, 0, ours_setup, batch_produce, batch_consume, NULL, 0},
+        {BENCH_BLOCK, 0, ours_setup, block_produce, block_consume, NULL, 0},
         {BENCH_SPAN, 0, ours_setup, span_32_produce, span_32_consume, NULL, 0},
         {0},
 };

@@ -19,7 +19,6 @@
 #include "memory/ring.h"
 
 enum {
-        MEMCPY_BLOCK = 16384,
         LINE = 128,
 };
 
@@ -183,9 +182,9 @@ static void cached_trip_consume(BenchRun *run) {
 
 /* Slots of 16 KiB in as much memory as the rings use; counted in items. */
 static void memcpy_produce(BenchRun *run) {
-        uint32_t n_slots = (uint32_t)(BENCH_CAPACITY * run->item_size / MEMCPY_BLOCK);
+        uint32_t n_slots = (uint32_t)(BENCH_CAPACITY * run->item_size / BENCH_BLOCK_BYTES);
         uint8_t *slots = (uint8_t *)run->memory + sizeof(Exchange);
-        static uint8_t block[MEMCPY_BLOCK];
+        static uint8_t block[BENCH_BLOCK_BYTES];
         Exchange *exchange = run->memory;
         uint64_t tail;
 
@@ -194,30 +193,30 @@ static void memcpy_produce(BenchRun *run) {
                 while (tail - shmb_load_acquire(&exchange->head) == n_slots)
                         shmb_cpu_relax();
                 memcpy(block, &tail, sizeof(tail));
-                memcpy(slots + tail % n_slots * MEMCPY_BLOCK, block, MEMCPY_BLOCK);
+                memcpy(slots + tail % n_slots * BENCH_BLOCK_BYTES, block, BENCH_BLOCK_BYTES);
                 shmb_store_release(&exchange->tail, tail + 1);
         }
 }
 
 static inline uint32_t memcpy_step(BenchRun *run, uint32_t n_slots, uint64_t *head) {
         uint8_t *slots = (uint8_t *)run->memory + sizeof(Exchange);
-        static uint8_t block[MEMCPY_BLOCK];
+        static uint8_t block[BENCH_BLOCK_BYTES];
         Exchange *exchange = run->memory;
         uint64_t number;
 
         while (shmb_load_acquire(&exchange->tail) == *head)
                 shmb_cpu_relax();
-        memcpy(block, slots + *head % n_slots * MEMCPY_BLOCK, MEMCPY_BLOCK);
+        memcpy(block, slots + *head % n_slots * BENCH_BLOCK_BYTES, BENCH_BLOCK_BYTES);
         /* compiler: pairs with nothing; the copy is made although little of it is read */
         shmb_fence_compiler();
         memcpy(&number, block, sizeof(number));
         run->n_wrong += number != *head;
         shmb_store_release(&exchange->head, ++*head);
-        return MEMCPY_BLOCK / run->item_size;
+        return BENCH_BLOCK_BYTES / run->item_size;
 }
 
 static void memcpy_consume(BenchRun *run) {
-        uint32_t n_slots = (uint32_t)(BENCH_CAPACITY * run->item_size / MEMCPY_BLOCK);
+        uint32_t n_slots = (uint32_t)(BENCH_CAPACITY * run->item_size / BENCH_BLOCK_BYTES);
         uint64_t head = 0;
 
         n_slots = n_slots < 2 ? 2 : n_slots;

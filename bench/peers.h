@@ -50,6 +50,7 @@ const BenchContestant *bench_find(const char *name, uint32_t item_size);
 #define BENCH_ONE "one item a call"
 #define BENCH_ONE_AWAKE "  that cannot sleep"
 #define BENCH_BATCH "batches of 32"
+#define BENCH_BLOCK "batches of 16 KiB"
 #define BENCH_SPAN "spans of 32 in place"
 #define BENCH_TEXTBOOK "textbook in/out, seq_cst"
 #define BENCH_VOLATILE "textbook in/out, volatile"

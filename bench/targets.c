@@ -38,7 +38,7 @@ static const Target targets[] = {
          {BENCH_RTE_ZC}},
         {"in place: zero-copy burst", DISTANCE_NEAR, false, 1, {1024, 4096}, {BENCH_SPAN},
          {BENCH_RTE_ZC}},
-        {"batches: memcpy", DISTANCE_NEAR, false, 0.7, {8, 64, 256, 1024, 4096}, {BENCH_BATCH},
+        {"batches: memcpy", DISTANCE_NEAR, false, 0.7, {8, 64, 256, 1024, 4096}, {BENCH_BLOCK},
          {BENCH_MEMCPY}},
         {"batches: cached index", DISTANCE_FAR, false, 3, {64, 256}, {BENCH_BATCH},
          {BENCH_CACHED}},

@@ -26,6 +26,8 @@ enum {
         BENCH_CAPACITY = 1024,
         BENCH_ITEM_MAX = 4096,
         BENCH_BATCH_ITEMS = 32,
+        /* What memcpy moves at a time. */
+        BENCH_BLOCK_BYTES = 16384,
         /* Of two that share a ring the upper bits of an item's number say whose it is. */
         BENCH_PRODUCER_SHIFT = 56,
 };
