@@ -88,12 +88,17 @@ static void run_claim_and_commit(const Errand *errand, struct shmb_region *r) {
         (void)(errand->scene->is_stream ? shmb_commit_n(r, sizeof(Item)) : shmb_commit(r));
 }
 
+/* Over the oldest it is two: a successor who claims one must not forget the other. */
 static void run_claim_and_abort(const Errand *errand, struct shmb_region *r) {
-        void *slot = claim(errand->scene, r);
+        struct shmb_span span = { NULL, 1, sizeof(Item) };
 
-        if (!slot)
+        if (errand->act->full && shmb_claim_n(r, 2, &span, 0) < 0)
                 _exit(1);
-        memset(slot, 0xa5, sizeof(Item));
+        if (!errand->act->full)
+                span.data = claim(errand->scene, r);
+        if (!span.data)
+                _exit(1);
+        memset(span.data, 0xa5, (size_t)span.n * span.stride);
         shmb_abort(r);
 }
 
@@ -149,9 +154,13 @@ static const Act acts[N_ACTS] = {
 Act scene_act(const Scene *scene, ActName name) {
         Act act = acts[name];
 
-        if (name == ACT_PUSH_FULL && !scene_waits(scene)) {
+        if (scene_waits(scene))
+                return act;
+        if (name == ACT_PUSH_FULL) {
                 act.name = "push over the oldest";
                 act.least = act.most = 1;
+        } else if (name == ACT_CLAIM_ABORT) {
+                act.full = true;
         }
         return act;
 }

@@ -284,6 +284,9 @@ static void producer_dies(const Act *act, TracePoint point, bool polls) {
         /* If the dead did not say so any more, his death does. */
         if (polls && count().n_pushed != before)
                 assert_int_equal(poll(&poll_fd, 1, BROKER_DEADLINE_MS), 1);
+        /* What he spoilt stays spoilt, though a successor comes before anybody looks. */
+        if (act->full && act->most == 0 && !scene_waits(scene))
+                fill(1);
         (void)taker_take_all(&taker);
         expect_published(act, &taker, cut);
         taker_end(&taker);
