@@ -5,13 +5,21 @@
  *
  * The real library in a real process with the real broker: attach, every operation, sleeping,
  * waking and detach, killed at each point where a kill makes a difference. Whoever is left, and
- * whoever comes next, goes on: no published item is lost, none is torn, what was held comes again
- * and is counted, nobody waits for ever. And the same once more with two deaths, one behind the
- * other.
+ * whoever comes next, goes on: nobody waits for ever, no item is torn, and
+ *
+ *     each to one   none that was published is lost; what was held comes again and is counted
+ *     each to all   who lives gets all of them, in order, and is held up by none who does not
+ *     some to all   the same, or knows how many he did not get
+ *     last to all   the newest comes, and none that is older than one that came
+ *
+ * And the same once more with two deaths, one behind the other.
+ *
+ * Usage: test-crash-client [SCENE]
  */
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,238 +33,42 @@
 #include <shmbroker.h>
 #include "memory/layout.h"
 #include "protocol/bits.h"
+#include "tests/crash/client-acts.h"
 #include "tests/crash/trace.h"
 #include "tests/harness/broker.h"
 #include "tests/harness/items.h"
 
 enum {
-        /* In the region when a consumer begins. */
-        WAITING = 2,
-        NAP_NS = 100000,
+        SECOND_NS = 1000000000,
 };
+
+/* A consumer, and the number of the item that comes to it next. */
+typedef struct Taker {
+        struct shmb_region *r;
+        uint64_t next;
+} Taker;
 
 static Broker broker;
 static struct shmb *connection;
+static struct shmb_region *observer;
+static const char *only; /* the scene that was asked for */
 static TraceWatched watched[TRACE_WATCHED_MAX];
 static size_t n_watched;
-static uint64_t n_kills, n_instructions;
-
-/* A kind of region, by how its items are moved. */
-typedef struct Scene {
-        const char *name;
-        const char *yaml;
-        uint64_t capacity;
-} Scene;
+static uint64_t n_kills[N_SCENES][N_ACTS], n_instructions[N_SCENES][N_ACTS], n_pairs[N_SCENES];
 
 static const Scene *scene;
-static uint64_t next_in, next_out; /* the number of the next item, and of the next one to come */
+static uint64_t next_in; /* the number of the next item */
+static uint64_t next_out; /* each to one: and of the next one to come */
 
-static const Scene scenes[] = {
-        { "ring", "kind: ring, item: {size: 64, align: 8}, capacity: 4", 4 },
-        { "ring-memfd", "kind: ring, item: {size: 64, align: 8}, capacity: 4, backing: memfd", 4 },
-        { "group", "kind: ring, item: {size: 64, align: 8}, capacity: 4, consumers: 2", 4 },
-        { "queue", "kind: queue, item: {size: 64, align: 8}, max_bytes: 4K, segment: 4K", 64 },
-        /* Each item is a message. */
-        { "stream", "kind: stream, capacity: 4K, max_message: 64", 4096 / (8 + sizeof(Item)) },
-};
-
-static struct shmb_region *attach_with(struct shmb *c, enum shmb_role role) {
+static struct shmb_region *attach_as(enum shmb_role role) {
         struct shmb_attach want = SHMB_ATTACH_INIT;
         struct shmb_region *r = NULL;
         int result;
 
-        result = shmb_attach(c, broker_name(&broker, scene->name), role, &want, &r);
+        result = shmb_attach(connection, broker_name(&broker, scene->name), role, &want, &r);
         if (result < 0)
-                fail_msg("%s: %s", scene->name, shmb_error(c));
+                fail_msg("%s: %s", scene->name, shmb_error(connection));
         return r;
-}
-
-/*
- * One item, whatever the kind
- */
-
-static bool is_stream(void) {
-        return strcmp(scene->name, "stream") == 0;
-}
-
-static int push(struct shmb_region *r, uint64_t number, int64_t timeout_ns) {
-        Item item;
-
-        item_make(&item, number);
-        return is_stream() ? shmb_send(r, &item, sizeof(item), timeout_ns)
-                           : shmb_push(r, &item, timeout_ns);
-}
-
-static int take(struct shmb_region *r, Item *ret_item, int64_t timeout_ns) {
-        ssize_t n;
-
-        if (!is_stream())
-                return shmb_pop(r, ret_item, timeout_ns);
-        n = shmb_recv(r, ret_item, sizeof(*ret_item), timeout_ns);
-        return n == sizeof(*ret_item) ? 0 : (int)n;
-}
-
-static int claim(struct shmb_region *r, void **ret_slot) {
-        struct shmb_span span;
-        int result;
-
-        if (!is_stream())
-                return shmb_claim(r, ret_slot, 0);
-        result = shmb_claim_n(r, sizeof(Item), &span, 0);
-        *ret_slot = span.data;
-        return result < 0 ? result : 0;
-}
-
-static int commit(struct shmb_region *r) {
-        return is_stream() ? shmb_commit_n(r, sizeof(Item)) : shmb_commit(r);
-}
-
-static int peek(struct shmb_region *r) {
-        struct shmb_span span;
-        const void *item;
-        int result;
-
-        if (!is_stream())
-                return shmb_peek(r, &item, 0);
-        result = shmb_peek_n(r, sizeof(Item), &span, 0);
-        return result < 0 ? result : 0;
-}
-
-static int release(struct shmb_region *r) {
-        return is_stream() ? shmb_release_n(r, sizeof(Item)) : shmb_release(r);
-}
-
-static int pop(struct shmb_region *r, uint64_t *ret_number, int64_t timeout_ns) {
-        Item item;
-        int result = take(r, &item, timeout_ns);
-
-        if (result == 0) {
-                assert_true(item_is(&item, item.number));
-                *ret_number = item.number;
-        }
-        return result;
-}
-
-/*
- * What children do
- */
-
-typedef struct Op {
-        const char *name;
-        enum shmb_role role;
-        bool full;      /* of a producer: there is no room */
-        uint64_t least; /* items that it has published, or released, when it is over */
-        uint64_t most;  /* and that it may have, wherever it dies */
-        bool holds;     /* of a consumer: it has looked at an item from the start */
-        void (*prepare)(struct shmb_region *r);
-        void (*act)(struct shmb_region *r);
-} Op;
-
-static void *slot;
-
-static void act_push(struct shmb_region *r) {
-        (void)push(r, next_in, 0);
-}
-
-static void act_claim_and_commit(struct shmb_region *r) {
-        Item item;
-
-        if (claim(r, &slot) < 0)
-                _exit(1);
-        item_make(&item, next_in);
-        memcpy(slot, &item, sizeof(item));
-        (void)commit(r);
-}
-
-static void act_claim_and_abort(struct shmb_region *r) {
-        if (claim(r, &slot) < 0)
-                _exit(1);
-        memset(slot, 0xa5, sizeof(Item));
-        shmb_abort(r);
-}
-
-static void act_push_in_vain(struct shmb_region *r) {
-        (void)push(r, next_in, NAP_NS);
-}
-
-static void act_pop(struct shmb_region *r) {
-        Item item;
-
-        (void)take(r, &item, 0);
-}
-
-static void act_peek_and_release(struct shmb_region *r) {
-        if (peek(r) < 0)
-                _exit(1);
-        (void)release(r);
-}
-
-static void prepare_peek(struct shmb_region *r) {
-        if (peek(r) < 0)
-                _exit(1);
-}
-
-static void act_release(struct shmb_region *r) {
-        (void)release(r);
-}
-
-static void prepare_empty(struct shmb_region *r) {
-        Item item;
-        int i;
-
-        for (i = 0; i < WAITING; i++)
-                if (take(r, &item, 0) < 0)
-                        _exit(1);
-}
-
-static void act_pop_in_vain(struct shmb_region *r) {
-        Item item;
-
-        (void)take(r, &item, NAP_NS);
-}
-
-static void act_detach(struct shmb_region *r) {
-        shmb_detach(r);
-}
-
-/* Without a region: it is attached under the eyes of the test. */
-static const Op op_attach_producer = { .name = "attach to produce", .role = SHMB_PRODUCE };
-static const Op op_attach_consumer = { .name = "attach to consume", .role = SHMB_CONSUME };
-
-static const Op producer_ops[] = {
-        { "push", SHMB_PRODUCE, false, 1, 1, false, NULL, act_push },
-        { "claim, commit", SHMB_PRODUCE, false, 1, 1, false, NULL, act_claim_and_commit },
-        { "claim, abort", SHMB_PRODUCE, false, 0, 0, false, NULL, act_claim_and_abort },
-        { "sleep for room", SHMB_PRODUCE, true, 0, 0, false, NULL, act_push_in_vain },
-        { "detach", SHMB_PRODUCE, false, 0, 0, false, NULL, act_detach },
-};
-
-static const Op consumer_ops[] = {
-        { "pop", SHMB_CONSUME, false, 1, 1, false, NULL, act_pop },
-        { "peek, release", SHMB_CONSUME, false, 1, 1, false, NULL, act_peek_and_release },
-        { "release", SHMB_CONSUME, false, 1, 1, true, prepare_peek, act_release },
-        { "sleep for items", SHMB_CONSUME, false, WAITING, WAITING, false, prepare_empty,
-          act_pop_in_vain },
-        { "detach", SHMB_CONSUME, false, 0, 0, false, NULL, act_detach },
-};
-
-static void child(void *data) {
-        const Op *op = data;
-        struct shmb_region *r = NULL;
-        struct shmb *c;
-
-        if (shmb_connect(broker.socket, &c) < 0)
-                _exit(1);
-        if (op->act && shmb_attach(c, broker_name(&broker, scene->name), op->role, NULL, &r) < 0)
-                _exit(1);
-        if (op->prepare)
-                op->prepare(r);
-        trace_begin();
-        if (op->act)
-                op->act(r);
-        else if (shmb_attach(c, broker_name(&broker, scene->name), op->role, NULL, &r) < 0)
-                _exit(1);
-        trace_end();
 }
 
 /*
@@ -295,7 +107,7 @@ static void unwatch(void) {
 }
 
 /*
- * Trials
+ * Who is gone
  */
 
 /* Nobody who left may still write: what he held in a group is others' now. */
@@ -318,39 +130,70 @@ static bool is_settled(void) {
         return settled;
 }
 
-static bool is_alone(struct shmb_region *observer, enum shmb_role role) {
+static struct shmb_stats count(void) {
         struct shmb_stats stats = { .size = sizeof(stats) };
+
+        assert_int_equal(shmb_get_stats(observer, &stats), 0);
+        return stats;
+}
+
+/* Are so many left, and are the others gone for good? */
+static bool are_left(enum shmb_role role, uint32_t n) {
+        struct shmb_stats stats = count();
 
         if (role == SHMB_CONSUME && strcmp(scene->name, "group") == 0 && !is_settled())
                 return false;
-
-        assert_int_equal(shmb_get_stats(observer, &stats), 0);
-        return (role == SHMB_PRODUCE ? stats.n_producers : stats.n_consumers) == 0;
+        return (role == SHMB_PRODUCE ? stats.n_producers : stats.n_consumers) == n;
 }
 
-static uint64_t n_redelivered(struct shmb_region *observer) {
-        struct shmb_stats stats = { .size = sizeof(stats) };
+/*
+ * Those who are left
+ */
 
-        assert_int_equal(shmb_get_stats(observer, &stats), 0);
-        return stats.n_redelivered;
+static Taker taker_begin(void) {
+        Taker taker = { attach_as(SHMB_CONSUME), next_in };
+
+        if (scene->delivery == EACH_TO_ONE)
+                taker.next = next_out;
+        if (scene->delivery == LAST_TO_ALL)
+                taker.next = next_in - 1;
+        return taker;
 }
 
-/* Everything that there is, in order. Return: how many items. */
-static uint64_t take_all(struct shmb_region *consumer) {
-        uint64_t n = 0, number = 0;
+static void taker_end(Taker *taker) {
+        if (scene->delivery == EACH_TO_ONE)
+                next_out = taker->next;
+        shmb_detach(taker->r);
+}
+
+/* One item, whole, and as far ahead as is said to be missed. Return: 0, -EAGAIN. */
+static int taker_take(Taker *taker) {
+        uint64_t n_missed;
         int result;
+        Item item;
 
-        for (;;) {
-                result = pop(consumer, &number, 0);
-                if (result == -EAGAIN)
-                        return n;
-                if (result == -EOWNERDEAD)
-                        continue;
-                assert_int_equal(result, 0);
-                assert_int_equal(number, next_out);
-                next_out++;
+        do {
+                result = scene_take(scene, taker->r, &item, 0);
+        } while (result == -EOWNERDEAD);
+        n_missed = shmb_missed(taker->r);
+        if (scene_waits(scene))
+                assert_int_equal(n_missed, 0);
+        taker->next += n_missed;
+        if (result == -EAGAIN)
+                return result;
+        assert_int_equal(result, 0);
+        assert_true(item_is(&item, taker->next));
+        taker->next++;
+        return 0;
+}
+
+/* Everything that there is. Return: how many items. */
+static uint64_t taker_take_all(Taker *taker) {
+        uint64_t n = 0;
+
+        while (taker_take(taker) == 0)
                 n++;
-        }
+        return n;
 }
 
 static void give(struct shmb_region *producer, uint64_t n) {
@@ -358,7 +201,7 @@ static void give(struct shmb_region *producer, uint64_t n) {
 
         while (n > 0) {
                 /* The memory of a queue may come a moment later. */
-                result = push(producer, next_in, 1000000000);
+                result = scene_push(scene, producer, next_in, SECOND_NS);
                 if (result == -EOWNERDEAD)
                         continue;
                 assert_int_equal(result, 0);
@@ -367,213 +210,379 @@ static void give(struct shmb_region *producer, uint64_t n) {
         }
 }
 
-/* Nobody is there; both ends are taken, and are as good as new. */
-static void go_on(void) {
-        struct shmb_region *producer = attach_with(connection, SHMB_PRODUCE);
-        struct shmb_region *consumer = attach_with(connection, SHMB_CONSUME);
-
-        (void)take_all(consumer);
-        assert_int_equal(next_in, next_out);
-        give(producer, scene->capacity);
-        assert_int_equal(push(producer, next_in, 0), -EAGAIN);
-        assert_int_equal(take_all(consumer), scene->capacity);
-        shmb_detach(producer);
-        shmb_detach(consumer);
-}
-
 static void fill(uint64_t n) {
-        struct shmb_region *producer = attach_with(connection, SHMB_PRODUCE);
+        struct shmb_region *producer = attach_as(SHMB_PRODUCE);
 
         give(producer, n);
         shmb_detach(producer);
 }
 
+/* Nobody is there; both ends are taken, and are as good as new. */
+static void go_on(void) {
+        struct shmb_region *producer = attach_as(SHMB_PRODUCE);
+        Taker taker = taker_begin();
+        uint64_t n;
+
+        (void)taker_take_all(&taker);
+        assert_int_equal(taker.next, next_in);
+        give(producer, scene->capacity);
+        if (scene_waits(scene))
+                assert_int_equal(scene_push(scene, producer, next_in, 0), -EAGAIN);
+        else
+                give(producer, scene->capacity);
+        n = taker_take_all(&taker);
+        assert_int_equal(taker.next, next_in);
+        /* The slow get all that is still there. */
+        assert_int_equal(n, scene->delivery == LAST_TO_ALL ? 1 : scene->capacity);
+        shmb_detach(producer);
+        taker_end(&taker);
+}
+
+/*
+ * Trials
+ */
+
+static bool run_and_kill(const Act *act, TracePoint point) {
+        Errand errand = { &broker, scene, act, next_in };
+        bool cut = trace_kill(errand_run, &errand, point);
+
+        /* What a consumer pushed for itself it pushed before. */
+        if (act->role == SHMB_CONSUME && act->run && scene->delivery != EACH_TO_ONE)
+                next_in += WAITING;
+        return cut;
+}
+
+/* What was published is there, whole; what was not is not. @taker has seen what was there. */
+static void expect_published(const Act *act, const Taker *taker, bool cut) {
+        uint64_t n = taker->next - next_in;
+
+        assert_true(n <= act->most);
+        if (!cut)
+                assert_true(n >= act->least);
+        next_in = taker->next;
+}
+
 /*
  * A producer dies, with a consumer that looks on; or polls, which is how it is woken.
  */
-static void producer_dies(const Op *op, TracePoint point, bool polls) {
-        struct shmb_region *observer = attach_with(connection, SHMB_OBSERVE), *consumer;
-        uint64_t n, number;
+static void producer_dies(const Act *act, TracePoint point, bool polls) {
+        Taker taker = taker_begin();
+        struct pollfd poll_fd = { -1, POLLIN, 0 };
+        uint64_t before;
         bool cut;
 
-        if (op->full)
+        if (act->full)
                 fill(scene->capacity);
-        consumer = attach_with(connection, SHMB_CONSUME);
         if (polls) {
-                assert_true(shmb_poll_fd(consumer) >= 0);
-                assert_int_equal(pop(consumer, &number, 0), -EAGAIN);
+                poll_fd.fd = shmb_poll_fd(taker.r);
+                assert_true(poll_fd.fd >= 0);
+                (void)taker_take_all(&taker);
         }
-        cut = trace_kill(child, (void *)op, point);
-        n_kills++;
-        broker_until(is_alone(observer, SHMB_PRODUCE));
-
-        /* What was published is there, whole; what was not is not. */
-        n = take_all(consumer) - (op->full ? scene->capacity : 0);
-        assert_true(n <= op->most);
-        if (!cut)
-                assert_true(n >= op->least);
-        next_in += n;
-        shmb_detach(consumer);
-        shmb_detach(observer);
+        before = count().n_pushed;
+        cut = run_and_kill(act, point);
+        broker_until(are_left(SHMB_PRODUCE, 0));
+        /* If the dead did not say so any more, his death does. */
+        if (polls && count().n_pushed != before)
+                assert_int_equal(poll(&poll_fd, 1, BROKER_DEADLINE_MS), 1);
+        /* What he spoilt stays spoilt, though a successor comes before anybody looks. */
+        if (act->full && act->most == 0 && !scene_waits(scene))
+                fill(1);
+        (void)taker_take_all(&taker);
+        expect_published(act, &taker, cut);
+        taker_end(&taker);
         go_on();
 }
 
-static void consumer_dies(const Op *op, TracePoint point) {
-        struct shmb_region *observer = attach_with(connection, SHMB_OBSERVE), *consumer;
-        uint64_t before, released, number, first = next_out;
+/* The successor of a dead one, where each item goes to one: at the first that was not released. */
+static Taker successor_begin(void) {
+        Taker taker = { attach_as(SHMB_CONSUME), next_in };
+        Item item;
+
+        if (scene_take(scene, taker.r, &item, 0) == 0) {
+                assert_true(item_is(&item, item.number));
+                assert_in_range(item.number, next_out, next_in);
+                next_out = item.number;
+                taker.next = item.number + 1;
+        } else {
+                next_out = next_in;
+        }
+        return taker;
+}
+
+static void consumer_dies_among_rivals(const Act *act, TracePoint point) {
+        uint64_t before, n_again, released, first = next_out;
+        Taker taker;
         bool cut;
 
         fill(WAITING);
-        before = n_redelivered(observer);
-        cut = trace_kill(child, (void *)op, point);
-        n_kills++;
-        broker_until(is_alone(observer, SHMB_CONSUME));
-
-        /* Its successor goes on at the first item that was not released. */
-        consumer = attach_with(connection, SHMB_CONSUME);
-        next_out = pop(consumer, &number, 0) == 0 ? number : next_in;
+        before = count().n_redelivered;
+        cut = run_and_kill(act, point);
+        broker_until(are_left(SHMB_CONSUME, 0));
+        taker = successor_begin();
         released = next_out - first;
-        next_out += next_out != next_in;
-        (void)take_all(consumer);
-        assert_int_equal(next_out, next_in);
-        assert_true(released <= op->most);
+        (void)taker_take_all(&taker);
+        assert_int_equal(taker.next, next_in);
+        assert_true(released <= act->most);
         if (!cut)
-                assert_true(released >= op->least);
-        assert_true(n_redelivered(observer) - before <= 1);
-        if (op->holds && released == 0)
-                assert_int_equal(n_redelivered(observer) - before, 1);
-        shmb_detach(consumer);
-        shmb_detach(observer);
+                assert_true(released >= act->least);
+        n_again = count().n_redelivered - before;
+        assert_true(n_again <= 1);
+        if (act->holds && released == 0)
+                assert_int_equal(n_again, 1);
+        taker_end(&taker);
         go_on();
 }
 
-static void find_points(const Op *op, TracePoints *ret_points) {
-        if (op->role == SHMB_CONSUME)
-                fill(WAITING);
-        else if (op->full)
-                fill(scene->capacity);
-        watch();
-        trace_find(child, (void *)op, watched, n_watched, ret_points);
-        unwatch();
-        n_instructions += ret_points->n_instructions;
+/* Another one is there all the time; and where nobody else produced, a producer, whom he slows. */
+static void consumer_dies_in_company(const Act *act, TracePoint point) {
+        struct shmb_region *producer = NULL;
+        Taker taker = taker_begin(), next;
+
+        if (!act->run)
+                producer = attach_as(SHMB_PRODUCE);
+        (void)run_and_kill(act, point);
+        if (producer)
+                for (uint64_t i = 0; i < 2 * scene->capacity; i++) {
+                        give(producer, 1);
+                        (void)taker_take_all(&taker);
+                }
+        shmb_detach(producer);
+        broker_until(are_left(SHMB_CONSUME, 1));
+        (void)taker_take_all(&taker);
+        assert_int_equal(taker.next, next_in);
+
+        next = taker_begin();
+        fill(1);
+        (void)taker_take_all(&taker);
+        (void)taker_take_all(&next);
+        assert_int_equal(taker.next, next_in);
+        assert_int_equal(next.next, next_in);
+        taker_end(&taker);
+        taker_end(&next);
+        go_on();
+}
+
+static void consumer_dies(const Act *act, TracePoint point) {
+        if (scene->delivery == EACH_TO_ONE)
+                consumer_dies_among_rivals(act, point);
+        else
+                consumer_dies_in_company(act, point);
 }
 
 /* After a search: whatever is left is thrown away. */
 static void clean(void) {
-        struct shmb_region *observer = attach_with(connection, SHMB_OBSERVE), *consumer;
+        struct shmb_region *consumer;
+        int result;
         Item item;
 
-        broker_until(is_alone(observer, SHMB_PRODUCE) && is_alone(observer, SHMB_CONSUME));
-        consumer = attach_with(connection, SHMB_CONSUME);
-        while (take(consumer, &item, 0) != -EAGAIN)
-                ;
+        broker_until(are_left(SHMB_PRODUCE, 0) && are_left(SHMB_CONSUME, 0));
+        consumer = attach_as(SHMB_CONSUME);
+        do {
+                result = scene_take(scene, consumer, &item, 0);
+        } while (result == 0 || result == -EOWNERDEAD);
+        assert_int_equal(result, -EAGAIN);
         shmb_detach(consumer);
-        shmb_detach(observer);
+        /* What was published then is the value that the next one would begin with. */
+        if (scene->delivery == LAST_TO_ALL)
+                fill(1);
         next_out = next_in;
 }
 
-static void sweep(const Op *op) {
+static void find_points(const Act *act, TracePoints *ret_points) {
+        Errand errand = { &broker, scene, act, 0 };
+        struct shmb_region *company = NULL;
+
+        /* Where nobody is there, slots are never full, and nobody is woken. */
+        if (scene->delivery != EACH_TO_ONE)
+                company = attach_as(SHMB_CONSUME);
+        if (act->role == SHMB_CONSUME && scene->delivery == EACH_TO_ONE)
+                fill(WAITING);
+        else if (act->full)
+                fill(scene->capacity);
+        errand.number = next_in;
+        watch();
+        trace_find(errand_run, &errand, watched, n_watched, ret_points);
+        unwatch();
+        shmb_detach(company);
+        clean();
+}
+
+static void sweep(size_t which, ActName name) {
         static TracePoints points;
-        uint64_t before = n_kills;
+        Act act = scene_act(scene, name);
         size_t i;
 
-        find_points(op, &points);
-        clean();
+        find_points(&act, &points);
+        n_instructions[which][name] = points.n_instructions;
         for (i = 0; i < points.n; i++) {
-                if (op->role == SHMB_CONSUME) {
-                        consumer_dies(op, points.points[i]);
+                n_kills[which][name]++;
+                if (act.role == SHMB_CONSUME) {
+                        consumer_dies(&act, points.points[i]);
                         continue;
                 }
-                producer_dies(op, points.points[i], false);
+                producer_dies(&act, points.points[i], false);
                 /* Who waits for items is woken by none where there are some. */
-                if (!op->full)
-                        producer_dies(op, points.points[i], true);
+                if (act.full)
+                        continue;
+                n_kills[which][name]++;
+                producer_dies(&act, points.points[i], true);
         }
-        print_message("%s: %s: %llu instructions, %zu points, %llu kills\n", scene->name, op->name,
-                      (unsigned long long)points.n_instructions, points.n,
-                      (unsigned long long)(n_kills - before));
+}
+
+/* Starts a scene. False if another one was asked for. */
+static bool enter(const Scene *next) {
+        if (only && strcmp(only, next->name) != 0)
+                return false;
+        scene = next;
+        next_out = next_in;
+        observer = attach_as(SHMB_OBSERVE);
+        clean();
+        return true;
 }
 
 static void test_one_death(void **state) {
-        size_t i, k;
+        size_t i;
+        int name;
 
-        for (k = 0; k < sizeof(scenes) / sizeof(*scenes); k++) {
-                scene = &scenes[k];
-                for (i = 0; i < sizeof(producer_ops) / sizeof(*producer_ops); i++)
-                        sweep(&producer_ops[i]);
-                for (i = 0; i < sizeof(consumer_ops) / sizeof(*consumer_ops); i++)
-                        sweep(&consumer_ops[i]);
-                sweep(&op_attach_producer);
-                sweep(&op_attach_consumer);
+        for (i = 0; i < N_SCENES; i++) {
+                if (!enter(&scenes[i]))
+                        continue;
+                for (name = 0; name < N_ACTS; name++)
+                        sweep(i, (ActName)name);
+                observer = shmb_detach(observer);
         }
 }
 
-/* First a producer, then a consumer, and nobody in between. */
-static void test_two_deaths(void **state) {
-        static TracePoints first, second;
-        const Op *push_op = &producer_ops[0], *pop_op = &consumer_ops[1];
-        struct shmb_region *observer, *consumer;
-        size_t i, k, m;
-        uint64_t n;
+/* One behind the other, and nobody in between who would have put anything right. */
+static void two_die_among_rivals(const Act *acts, const TracePoint *points) {
+        uint64_t first = next_out;
+        Taker taker;
 
-        for (k = 0; k < sizeof(scenes) / sizeof(*scenes); k++) {
-                scene = &scenes[k];
-                find_points(push_op, &first);
-                clean();
-                find_points(pop_op, &second);
-                clean();
-                observer = attach_with(connection, SHMB_OBSERVE);
-                for (i = 0; i < first.n; i++) {
-                        for (m = 0; m < second.n; m++) {
-                                fill(WAITING);
-                                trace_kill(child, (void *)push_op, first.points[i]);
-                                trace_kill(child, (void *)pop_op, second.points[m]);
-                                n_kills += 2;
-                                broker_until(is_alone(observer, SHMB_PRODUCE) &&
-                                             is_alone(observer, SHMB_CONSUME));
-                                consumer = attach_with(connection, SHMB_CONSUME);
-                                assert_int_equal(pop(consumer, &n, 0), 0);
-                                assert_in_range(n, next_out, next_out + 1);
-                                next_out = n + 1;
-                                (void)take_all(consumer);
-                                assert_in_range(next_out, next_in, next_in + 1);
-                                next_in = next_out;
-                                shmb_detach(consumer);
-                                go_on();
-                        }
-                }
-                shmb_detach(observer);
+        fill(WAITING);
+        (void)run_and_kill(&acts[0], points[0]);
+        (void)run_and_kill(&acts[1], points[1]);
+        broker_until(are_left(SHMB_PRODUCE, 0) && are_left(SHMB_CONSUME, 0));
+        next_in += acts[0].most;
+        taker = successor_begin();
+        assert_true(next_out - first <= acts[1].most);
+        (void)taker_take_all(&taker);
+        assert_in_range(taker.next, next_in - acts[0].most, next_in);
+        next_in = taker.next;
+        taker_end(&taker);
+        go_on();
+}
+
+/* With one who looks on. */
+static void two_die_in_company(const Act *acts, const TracePoint *points) {
+        Taker taker = taker_begin();
+        bool cut;
+        int i;
+
+        for (i = 0; i < 2; i++) {
+                cut = run_and_kill(&acts[i], points[i]);
+                (void)taker_take_all(&taker);
+                if (acts[i].role == SHMB_PRODUCE)
+                        expect_published(&acts[i], &taker, cut);
         }
-        print_message("%llu kills, %llu instructions looked at\n", (unsigned long long)n_kills,
-                      (unsigned long long)n_instructions);
+        broker_until(are_left(SHMB_PRODUCE, 0) && are_left(SHMB_CONSUME, 1));
+        (void)taker_take_all(&taker);
+        assert_int_equal(taker.next, next_in);
+        taker_end(&taker);
+        go_on();
+}
+
+static void sweep_pairs(size_t which, ActName first, ActName second) {
+        static TracePoints points[2];
+        Act acts[2] = { scene_act(scene, first), scene_act(scene, second) };
+        TracePoint pair[2];
+        size_t i, k;
+
+        find_points(&acts[0], &points[0]);
+        find_points(&acts[1], &points[1]);
+        for (i = 0; i < points[0].n; i++)
+                for (k = 0; k < points[1].n; k++) {
+                        pair[0] = points[0].points[i];
+                        pair[1] = points[1].points[k];
+                        n_pairs[which]++;
+                        if (acts[1].role == SHMB_CONSUME && scene->delivery == EACH_TO_ONE)
+                                two_die_among_rivals(acts, pair);
+                        else
+                                two_die_in_company(acts, pair);
+                }
+}
+
+static void test_two_deaths(void **state) {
+        size_t i;
+
+        for (i = 0; i < N_SCENES; i++) {
+                if (!enter(&scenes[i]))
+                        continue;
+                sweep_pairs(i, ACT_PUSH, ACT_PEEK_RELEASE);
+                /* Elsewhere a producer writes nothing before his tail that a successor goes by. */
+                if (scene->delivery != EACH_TO_ONE)
+                        sweep_pairs(i, ACT_PUSH, ACT_PUSH);
+                observer = shmb_detach(observer);
+        }
 }
 
 static int setup(void **state) {
         static char yaml[4096];
-        size_t k;
+        size_t i;
         int n = snprintf(yaml, sizeof(yaml), "version: 1\nregions:\n");
 
-        for (k = 0; k < sizeof(scenes) / sizeof(*scenes); k++)
+        for (i = 0; i < N_SCENES; i++)
                 n += snprintf(yaml + n, sizeof(yaml) - (size_t)n,
                               "  - {name: $/%s, %s, access: {produce: [any], consume: [any], "
                               "observe: [any]}}\n",
-                              scenes[k].name, scenes[k].yaml);
+                              scenes[i].name, scenes[i].yaml);
         broker_begin(&broker, yaml);
         return shmb_connect(broker.socket, &connection);
 }
 
+static void report(size_t which) {
+        uint64_t kills = 0, instructions = 0;
+        int name;
+
+        for (name = 0; name < N_ACTS; name++) {
+                print_message("%s: %s: %llu instructions, %llu kills\n", scenes[which].name,
+                              scene_act(&scenes[which], (ActName)name).name,
+                              (unsigned long long)n_instructions[which][name],
+                              (unsigned long long)n_kills[which][name]);
+                kills += n_kills[which][name];
+                instructions += n_instructions[which][name];
+        }
+        print_message("%s: %llu instructions, %llu kills; %llu pairs of them\n",
+                      scenes[which].name, (unsigned long long)instructions,
+                      (unsigned long long)kills, (unsigned long long)n_pairs[which]);
+}
+
 static int teardown(void **state) {
+        size_t i;
+
         connection = shmb_close(connection);
         broker_end(&broker);
+        for (i = 0; i < N_SCENES; i++)
+                if (!only || strcmp(only, scenes[i].name) == 0)
+                        report(i);
         return 0;
 }
 
-int main(void) {
+int main(int argc, char **argv) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_one_death),
                 cmocka_unit_test(test_two_deaths),
         };
 
+        bool known = argc == 1;
+        size_t i;
+
+        for (i = 0; argc == 2 && i < N_SCENES; i++)
+                known |= strcmp(argv[1], scenes[i].name) == 0;
+        if (!known) {
+                fprintf(stderr, "usage: test-crash-client [SCENE]\n");
+                return 2;
+        }
+        only = argv[1];
         broker_need_root();
         return cmocka_run_group_tests_name("crash-client", tests, setup, teardown);
 }

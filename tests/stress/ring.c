@@ -1,105 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The Ring and the Queue under Stress
+ * The Ring, the Queue and the Reliable Broadcast under Stress
  *
  * Each operation of memory/ring-producer.h, memory/ring-consumer.h and memory/ring-plain.h, in
  * random order. A queue is a ring some of whose slots have no memory yet: here all have, and its
- * producer plays the broker, who says so a segment at a time.
+ * producer plays the broker, who says so a segment at a time. A reliable broadcast is a ring with
+ * several seats, whose holders a producer admits.
  */
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "memory/ring-plain.h"
-#include "tests/stress/stress.h"
+#include "tests/stress/region.h"
 
 enum {
         N_SEGMENTS = 4, /* of a lane, if it has as many slots */
+        LEASE = 1000,   /* of the first seat */
 };
 
-typedef struct Region {
-        ShmbGeometry geometry;
-        _Atomic uint64_t backed[STRESS_ENDS_MAX]; /* queue: as that of each lane's party */
-        _Atomic uint32_t epoch;
-        ShmbMapped lanes[STRESS_ENDS_MAX], seat;
-} Region;
-
-static ShmbMapped object_new(Region *region, ShmbObjectKind kind) {
-        ShmbMapped object = {.newest = &region->epoch, .epoch = 1};
-
-        object.n_bytes = (size_t)shmb_geometry_object_size(&region->geometry, kind);
-        object.memory = aligned_alloc(SHMB_PAGE, object.n_bytes);
-        if (!object.memory)
-                stress_fail("no memory", -ENOMEM);
-        memset(object.memory, 0, object.n_bytes);
-        return object;
-}
-
 static void *ring_create(StressShape *shape) {
-        Region *region = calloc(1, sizeof(*region));
-        uint32_t i;
-
-        if (!region)
-                stress_fail("no memory", -ENOMEM);
-        region->geometry = (ShmbGeometry){
-                .kind = SHMB_KIND_RING,
-                .n_lanes = shape->n_producers,
-                .n_seats = shape->n_consumers,
-                .item_size = shape->item_size,
-                .item_align = 8,
-                .capacity = shape->capacity,
-        };
-        if (shmb_geometry_seal(&region->geometry) < 0)
-                stress_fail("no geometry", -EINVAL);
-        atomic_store(&region->epoch, 1);
-        for (i = 0; i < shape->n_producers; i++)
-                region->lanes[i] = object_new(region, SHMB_OBJECT_LANE);
-        region->seat = object_new(region, SHMB_OBJECT_SEAT);
-        return region;
+        return region_new(shape, &(ShmbGeometry){.kind = SHMB_KIND_RING});
 }
 
-static void ring_destroy(void *data) {
-        Region *region = data;
-        uint32_t i;
-
-        for (i = 0; i < region->geometry.n_lanes; i++)
-                free(region->lanes[i].memory);
-        free(region->seat.memory);
-        free(region);
+static void *reliable_create(StressShape *shape) {
+        return region_new(shape, &(ShmbGeometry){.kind = SHMB_KIND_BROADCAST,
+                                                 .delivery = SHMB_DELIVERY_RELIABLE});
 }
 
 static void ring_produce(StressEnd *end) {
         Region *region = end->stress->region;
-        ShmbRingProducer *producer = calloc(1, sizeof(*producer));
-        int r = -ENOMEM;
+        ShmbRingProducer *producer = region_handle_new(end, sizeof(*producer));
+        int r;
 
-        if (producer)
-                r = shmb_ring_producer_init(producer, &region->geometry, end->index,
-                                            &region->lanes[end->index], &region->seat, false);
+        r = shmb_ring_producer_init(producer, &region->geometry, end->index,
+                                    &region->lanes[end->index], region->seats, false);
         if (r < 0)
                 stress_fail("no producer", r);
-        end->handle = producer;
         shmb_sleeper_init(&end->sleeper, &producer->lane->sleep, true);
 }
 
 static void ring_consume(StressEnd *end) {
         Region *region = end->stress->region;
-        ShmbRingConsumer *consumer = calloc(1, sizeof(*consumer));
-        int r = -ENOMEM;
+        ShmbRingConsumer *consumer = region_handle_new(end, sizeof(*consumer));
+        int r;
 
-        if (consumer)
-                r = shmb_ring_consumer_init(consumer, &region->geometry, &region->seat,
-                                            region->lanes, SHMB_RING_STRICT, false);
+        r = shmb_ring_consumer_init(consumer, &region->geometry, &region->seats[end->index],
+                                    region->lanes, SHMB_RING_STRICT, false);
         if (r < 0)
                 stress_fail("no consumer", r);
-        end->handle = consumer;
         shmb_sleeper_init(&end->sleeper, &consumer->seat->sleep, true);
 }
 
-static void ring_detach(StressEnd *end) {
-        free(end->handle);
+static void reliable_produce(StressEnd *end) {
+        uint32_t i;
+
+        ring_produce(end);
+        for (i = 0; i < end->stress->shape.n_consumers; i++)
+                shmb_ring_producer_admit(end->handle, i, LEASE + i, false);
+}
+
+static void reliable_consume(StressEnd *end) {
+        ring_consume(end);
+        shmb_ring_consumer_set_lease(end->handle, end->index, LEASE + end->index);
 }
 
 static int push_in_place(StressEnd *end, uint32_t n_max) {
@@ -164,7 +125,7 @@ static int pop_in_place(StressEnd *end, uint32_t n_max) {
                 return r;
         n = (uint32_t)stress_random(end, span.n + 1);
         for (i = 0; i < n; i++)
-                stress_see(end, span.data + (size_t)i * consumer->stride);
+                stress_see(end, span.data + (size_t)i * consumer->stride, consumer->item_size);
         r = shmb_ring_release_n(consumer, n);
         return r < 0 ? r : (int)n;
 }
@@ -182,12 +143,13 @@ static int ring_pop(StressEnd *end) {
         case 1:
                 r = shmb_ring_pop_plain(consumer, items) ? 1 : shmb_ring_pop_n(consumer, items, 1);
                 for (i = 0; i < r; i++)
-                        stress_see(end, items);
+                        stress_see(end, items, consumer->item_size);
                 break;
         default:
                 r = shmb_ring_pop_n(consumer, items, n);
                 for (i = 0; i < r; i++)
-                        stress_see(end, (uint8_t *)items + (size_t)i * consumer->item_size);
+                        stress_see(end, (uint8_t *)items + (size_t)i * consumer->item_size,
+                                   consumer->item_size);
                 break;
         }
         if (r > 0)
@@ -238,7 +200,7 @@ static void queue_consume(StressEnd *end) {
 static void queue_feed(StressEnd *end) {
         ShmbRingProducer *producer = end->handle;
         Region *region = end->stress->region;
-        const ShmbSeat *seat = region->seat.memory;
+        const ShmbSeat *seat = region->seats[0].memory;
         uint64_t backed, limit;
 
         if (!producer->hungry)
@@ -271,10 +233,10 @@ const StressKind stress_queue = {
         .n_producers_max = 3,
         .n_consumers_max = 1,
         .create = ring_create,
-        .destroy = ring_destroy,
+        .destroy = region_free,
         .produce = queue_produce,
         .consume = queue_consume,
-        .detach = ring_detach,
+        .detach = region_handle_free,
         .push = queue_push,
         .pop = ring_pop,
         .producer_words = ring_producer_words,
@@ -289,10 +251,28 @@ const StressKind stress_ring = {
         .n_producers_max = 3,
         .n_consumers_max = 1,
         .create = ring_create,
-        .destroy = ring_destroy,
+        .destroy = region_free,
         .produce = ring_produce,
         .consume = ring_consume,
-        .detach = ring_detach,
+        .detach = region_handle_free,
+        .push = ring_push,
+        .pop = ring_pop,
+        .producer_words = ring_producer_words,
+        .consumer_words = ring_consumer_words,
+        .producer_look = ring_producer_look,
+        .consumer_look = ring_consumer_look,
+};
+
+const StressKind stress_reliable = {
+        .name = "reliable",
+        .delivery = STRESS_EACH_TO_ALL,
+        .n_producers_max = 3,
+        .n_consumers_max = 3,
+        .create = reliable_create,
+        .destroy = region_free,
+        .produce = reliable_produce,
+        .consume = reliable_consume,
+        .detach = region_handle_free,
         .push = ring_push,
         .pop = ring_pop,
         .producer_words = ring_producer_words,

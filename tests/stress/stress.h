@@ -13,6 +13,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "memory/sleep.h"
@@ -45,6 +46,7 @@ struct StressEnd {
         uint32_t index;    /* which producer, or which consumer */
         uint64_t random;
         uint64_t n_moved;  /* producer: the number of its next item */
+        uint64_t n_missed; /* consumer, some to all: what it did not get, as it says */
         uint64_t sum;      /* consumer: of what it saw */
         uint64_t next[STRESS_ENDS_MAX]; /* consumer: least number to come from each producer */
         ShmbSleeper sleeper;
@@ -84,7 +86,8 @@ struct Stress {
         StressEnd producers[STRESS_ENDS_MAX], consumers[STRESS_ENDS_MAX];
 };
 
-extern const StressKind stress_queue, stress_ring, stress_unordered;
+extern const StressKind stress_latest, stress_lossy, stress_queue, stress_reliable, stress_ring,
+                stress_stream, stress_unordered;
 
 /** stress_random() - below @n, from the end's own sequence */
 uint64_t stress_random(StressEnd *end, uint64_t n);
@@ -92,8 +95,9 @@ uint64_t stress_random(StressEnd *end, uint64_t n);
 /** stress_fill() - item @number of this producer */
 void stress_fill(const StressEnd *end, void *item, uint64_t number);
 
-/** stress_see() - a consumer has @item before it; ends the program if it is torn or out of order */
-void stress_see(StressEnd *end, const void *item);
+/** stress_see() - a consumer has @n_bytes of an item before it; ends the program if they are torn
+ *  or it is out of order */
+void stress_see(StressEnd *end, const void *item, size_t n_bytes);
 
 /** stress_fail() - say why and end the program */
 void stress_fail(const char *what, int64_t value) __attribute__((noreturn));

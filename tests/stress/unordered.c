@@ -59,7 +59,7 @@ static int unordered_pop(StressEnd *end) {
 
         if (tail == head)
                 return -EAGAIN;
-        stress_see(end, region->slots[head % SLOTS]);
+        stress_see(end, region->slots[head % SLOTS], end->stress->shape.item_size);
         /* relaxed: the mistake */
         shmb_store_relaxed(&region->head, head + 1);
         return 1;
