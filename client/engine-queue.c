@@ -101,10 +101,9 @@ static int producer_init(struct shmb_region *r, const ShmbMappedSet *mapped,
                 return result;
         r->queue.segment = shmb_geometry_segment_items(&r->geometry);
         reset_delay(r);
-        shmb_ring_producer_set_backed(&r->producer,
-                                      &shmb__party(r, SHMB_OBJECT_LANE, r->index)->backed,
-                                      r->queue.segment / 2);
-        return 0;
+        return shmb_ring_producer_set_backed(&r->producer,
+                                             &shmb__party(r, SHMB_OBJECT_LANE, r->index)->backed,
+                                             r->queue.segment / 2);
 }
 
 static int producer_look(struct shmb_region *r, ShmbRingLook look) {

@@ -34,10 +34,10 @@ static void group_enter_lane(ShmbGroupMember *member, uint32_t index, const Shmb
         const ShmbLane *memory = mapped->memory;
         ShmbPlace *place = &member->seat->places[index];
         ShmbGroupLane *lane = &member->lanes[index];
-        uint64_t tail;
-
         /* acquire: as in group_read_tail() */
-        tail = shmb_load_acquire(&memory->tail);
+        uint64_t tail = shmb_load_acquire(&memory->tail);
+        bool fits = shmb_slots_fit(slots, tail, false);
+
         *lane = (ShmbGroupLane){
                 .slots = *slots,
                 .lane = memory,
@@ -45,7 +45,9 @@ static void group_enter_lane(ShmbGroupMember *member, uint32_t index, const Shmb
                 .place = place,
                 .low = tail > member->capacity ? tail - member->capacity : 0,
                 .epoch = mapped->epoch,
+                .poisoned = !fits,
         };
+        member->n_poison_unsaid += !fits;
         lane->next = lane->tail = lane->low;
         shmb_waker_set_peer(&member->waker, index, &memory->sleep);
 
@@ -231,7 +233,7 @@ static bool group_may_open(const ShmbGroupMember *member, const ShmbGroupLane *l
 
 static bool group_try_open(const ShmbGroupMember *member, ShmbGroupLane *lane) {
         if (!lane->open && group_may_open(member, lane)) {
-                shmb_slots_abandon(&lane->slots);
+                shmb_slots_abandon(&lane->slots, lane->newest, lane->epoch, &lane->lane->tail);
                 group_open(lane);
         }
         return lane->open;

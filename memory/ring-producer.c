@@ -309,13 +309,16 @@ void shmb_ring_producer_admit(ShmbRingProducer *producer, uint32_t index, uint64
 int shmb_ring_producer_set_group(ShmbRingProducer *producer, const ShmbGeometry *geometry,
                                  const ShmbMapped *group) {
         uint64_t capacity = producer->mask + 1;
+        ShmbSlots slots;
 
         if (!shmb_mapped_fits(group, shmb_geometry_object_size(geometry, SHMB_OBJECT_GROUP)))
                 return -EINVAL;
+        slots = shmb_slots_of(geometry, group->memory, producer->lane_index, producer->epoch);
+        if (!producer->group.words && !shmb_slots_fit(&slots, producer->tail, true))
+                return -EBADMSG;
         if (!producer->group.words && producer->tail > capacity)
                 producer->group_freed = producer->tail - capacity;
-        producer->group = shmb_slots_of(geometry, group->memory, producer->lane_index,
-                                        producer->epoch);
+        producer->group = slots;
         producer->group_newest = group->newest;
         producer->group_epoch = group->epoch;
         producer->poisoned = false;
@@ -323,11 +326,15 @@ int shmb_ring_producer_set_group(ShmbRingProducer *producer, const ShmbGeometry 
         return 0;
 }
 
-void shmb_ring_producer_set_backed(ShmbRingProducer *producer, const _Atomic uint64_t *backed,
-                                   uint64_t ahead) {
+int shmb_ring_producer_set_backed(ShmbRingProducer *producer, const _Atomic uint64_t *backed,
+                                  uint64_t ahead) {
+        /* acquire: as in producer_stop_at_backed() */
+        if (shmb_load_acquire(backed) - producer->tail > UINT64_MAX / 2)
+                return -EBADMSG;
         producer->backed = backed;
         producer->ahead = ahead;
         producer->limit = producer->tail;
+        return 0;
 }
 
 int shmb_ring_producer_switch_seat(ShmbRingProducer *producer, uint32_t index,

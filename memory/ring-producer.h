@@ -85,13 +85,14 @@ int shmb_ring_producer_init(ShmbRingProducer *producer, const ShmbGeometry *geom
  * shmb_ring_producer_set_backed() - the lane is one of a queue
  * @producer: fresh
  * @backed: word of the broker in control, as ShmbParty has it
- * @ahead: items
  *
  * No slot beyond it is touched. When the last @ahead items below it are begun, `hungry` says so,
  * and who called asks the broker.
+ *
+ * Return: 0; -EBADMSG (our tail is beyond it).
  */
-void shmb_ring_producer_set_backed(ShmbRingProducer *producer, const _Atomic uint64_t *backed,
-                                   uint64_t ahead);
+int shmb_ring_producer_set_backed(ShmbRingProducer *producer, const _Atomic uint64_t *backed,
+                                  uint64_t ahead);
 
 /**
  * shmb_ring_producer_admit() - reliable broadcast: who is on a seat now
@@ -110,7 +111,7 @@ void shmb_ring_producer_admit(ShmbRingProducer *producer, uint32_t index, uint64
  * @producer: fresh, or one that had another group
  * @group: mapped read-only
  *
- * Return: 0; -EINVAL (too short, or not aligned).
+ * Return: 0; -EINVAL (too short, or not aligned); fresh: -EBADMSG (our tail fits no words there).
  */
 int shmb_ring_producer_set_group(ShmbRingProducer *producer, const ShmbGeometry *geometry,
                                  const ShmbMapped *group);
@@ -147,8 +148,7 @@ int shmb_ring_producer_lose(ShmbRingProducer *producer);
 int shmb_ring_push_slow(ShmbRingProducer *producer, const void *items, uint32_t n,
                         ShmbRingLook look);
 
-/* S1 of memory/sleep.h: the bells that ring when there may be room; the caller adds news. Return:
- * how many words. */
+/* S1 of memory/sleep.h: bells that ring when there may be room; the caller adds news. How many. */
 uint32_t shmb_ring_producer_words(const ShmbRingProducer *producer, ShmbSleepWord *ret_words);
 
 /**

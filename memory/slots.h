@@ -103,6 +103,41 @@ static inline bool shmb_slots_is_free(const ShmbSlots *slots, uint64_t item, uin
                              (word & 3) == SHMB_SLOT_DONE);
 }
 
+/*
+ * Whether @word may stand there while @item is published and its slot not used again: it is the
+ * item's own, or its slot waits for who takes it, which is free but for what others still hold of
+ * an older object.
+ */
+static inline bool shmb_slots_is_due(const ShmbSlots *slots, uint64_t item, uint64_t word) {
+        bool first = item <= slots->mask;
+
+        if (shmb_slots_epoch(word) != slots->epoch)
+                return first && (word == 0 || shmb_slots_is_older(slots, word));
+        return word == shmb_slots_as(shmb_slots_word(slots, item, 0, 0), shmb_slots_lease(word),
+                                     word & 3) ||
+               (!first && shmb_slots_is_done(slots, item - slots->mask - 1, word));
+}
+
+/**
+ * shmb_slots_fit() - may @tail be what an honest producer published
+ * @exact: he has published nothing since; else the slots of his items may be in use again
+ *
+ * Looks at no more than a lap. What a liar leaves behind as tail fits no words, and nobody would
+ * ever finish its items.
+ */
+static inline bool shmb_slots_fit(const ShmbSlots *slots, uint64_t tail, bool exact) {
+        uint64_t item = tail > slots->mask ? tail - slots->mask - 1 : 0, word;
+
+        for (; item < tail; item++) {
+                /* relaxed: whatever stood there at some time since */
+                word = shmb_load_relaxed(shmb_slots_at(slots, item));
+                if (!shmb_slots_is_due(slots, item, word) &&
+                    (exact || !shmb_slots_is_past(slots, item, word)))
+                        return false;
+        }
+        return true;
+}
+
 /* Items below @tail that are not done, for display. */
 static inline uint64_t shmb_slots_count_left(const ShmbSlots *slots, uint64_t tail) {
         uint64_t item = tail > slots->mask ? tail - slots->mask - 1 : 0, n = 0;
@@ -143,20 +178,45 @@ static inline bool shmb_slots_settle(const ShmbSlots *slots, uint32_t lease, uin
                         memory_order_relaxed);
 }
 
-/* To DONE wherever an item is left of an older object of the lane, that nobody can read any more.
+/*
+ * What can only be the work of a member that writes anything anywhere: words of objects that are to
+ * come, or of laps that are. Judged behind the load of @word, so that one of whoever is ahead of us
+ * is not taken for it: he saw a newer epoch, or a later tail, before he wrote it.
  */
-static inline void shmb_slots_abandon(const ShmbSlots *slots) {
-        uint64_t item, word, done;
+static inline bool shmb_slots_is_noise(const ShmbSlots *slots, uint64_t word,
+                                       const _Atomic uint32_t *newest, uint32_t epoch,
+                                       const _Atomic uint64_t *tail) {
+        /* acquire, both: behind the word by its acquire; pair with release in control_set_party()
+         * and of tail in shmb_ring_producer_publish() */
+        if (shmb_load_acquire(newest) != epoch)
+                return false;
+        if (shmb_slots_epoch(word) != slots->epoch)
+                return !shmb_slots_is_older(slots, word);
+        return shmb_load_acquire(tail) <= slots->mask + 1 &&
+               shmb_slots_as(word, 0, 0) != shmb_slots_word(slots, 0, 0, 0);
+}
+
+/* In a new object of the lane: to DONE wherever an item is left of an older one, that nobody can
+ * read any more, and to 0 what a liar left. */
+static inline void shmb_slots_abandon(const ShmbSlots *slots, const _Atomic uint32_t *newest,
+                                      uint32_t epoch, const _Atomic uint64_t *tail) {
+        uint64_t item, word, free;
 
         for (item = 0; item <= slots->mask; item++) {
                 /* acquire: as in group_repair_slot() */
                 word = shmb_load_acquire(shmb_slots_at(slots, item));
-                done = shmb_slots_as(word, 0, SHMB_SLOT_DONE);
-                if (word != 0 && shmb_slots_is_older(slots, word))
-                        /* acq_rel: orders as group_take() and shmb_slots_settle(), and pairs with
-                         * them; if it fails, another one did the same */
-                        (void)atomic_compare_exchange_strong_explicit(
-                                        shmb_slots_at(slots, item), &word, done,
-                                        memory_order_acq_rel, memory_order_relaxed);
+                if (word == 0)
+                        continue;
+                if (shmb_slots_is_older(slots, word))
+                        free = shmb_slots_as(word, 0, SHMB_SLOT_DONE);
+                else if (shmb_slots_is_noise(slots, word, newest, epoch, tail))
+                        free = 0;
+                else
+                        continue;
+                /* acq_rel: orders as group_take() and shmb_slots_settle(), and pairs with them; if
+                 * it fails, another one did the same */
+                (void)atomic_compare_exchange_strong_explicit(
+                                shmb_slots_at(slots, item), &word, free, memory_order_acq_rel,
+                                memory_order_relaxed);
         }
 }

@@ -182,8 +182,8 @@ static void queue_produce(StressEnd *end) {
 
         ring_produce(end);
         atomic_store(&region->backed[end->index], segment_items(region));
-        shmb_ring_producer_set_backed(end->handle, &region->backed[end->index],
-                                      segment_items(region) / 2);
+        (void)shmb_ring_producer_set_backed(end->handle, &region->backed[end->index],
+                                            segment_items(region) / 2);
 }
 
 static void queue_consume(StressEnd *end) {

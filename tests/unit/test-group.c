@@ -320,6 +320,70 @@ static void test_what_is_left_in_a_lane_that_nobody_knows_any_more_holds_up_noth
         free(old.memory);
 }
 
+/* A successor in this lane. Return: what he says to the tail that stands there. */
+static int take_over_at(uint64_t tail) {
+        atomic_store(&((ShmbLane *)lane.memory)->tail, tail);
+        assert_int_equal(shmb_ring_producer_init(&producer, &geometry, 0, &lane, seats, false), 0);
+        return shmb_ring_producer_set_group(&producer, &geometry, &group);
+}
+
+static void test_tail_of_a_dead_producer_must_fit_the_words(void **state) {
+        uint64_t number;
+
+        for (number = 0; number < CAPACITY; number++)
+                assert_int_equal(push(number), 1);
+        assert_int_equal(take_over_at(CAPACITY), 0);
+        assert_int_equal(claim(0, 2), 0);
+        assert_int_equal(shmb_group_release(&members[0], 1), 0);
+        assert_int_equal(push(CAPACITY), 1);
+        assert_int_equal(take_over_at(CAPACITY + 1), 0);
+
+        assert_int_equal(take_over_at(CAPACITY + 2), -EBADMSG);
+        assert_int_equal(take_over_at(100 * CAPACITY), -EBADMSG);
+        assert_int_equal(take_over_at(UINT64_C(1) << 63), -EBADMSG);
+        assert_int_equal(take_over_at(CAPACITY + 1), 0);
+        assert_int_equal(claim(1, 2), 2);
+}
+
+static void test_member_who_comes_to_a_lie_goes_on_with_the_next_lane(void **state) {
+        ShmbMapped old = lane;
+
+        atomic_store(&((ShmbLane *)lane.memory)->tail, 100 * CAPACITY);
+        join(2);
+        assert_int_equal(try_claim(2), -EBADMSG);
+        replace_lane();
+        assert_int_equal(push(7), 1);
+        assert_int_equal(shmb_group_switch_lane(&members[2], 0, &lane), 0);
+        kill_member(0);
+        kill_member(1);
+        assert_int_equal(claim(2, 1), 7);
+        free(old.memory);
+}
+
+/* What a member wrote anywhere does not outlive a new object of the lane, once he is gone. */
+static void test_noise_in_the_words_ends_with_the_lane(void **state) {
+        ShmbMapped old = lane;
+        uint64_t number;
+        unsigned i;
+
+        for (i = 0; i < CAPACITY; i++)
+                atomic_store(word(i), UINT64_C(0x0203040506070809) * (i + 1));
+        /* Of this very epoch, of a lap that is far away. */
+        atomic_store(word(0), UINT64_C(2) << 56 | UINT64_C(77) << 25 | 1);
+        assert_int_equal(take_over_at(CAPACITY), -EBADMSG);
+        replace_lane();
+        kill_member(1);
+        kill_member(2);
+        memset(seats[0].memory, 0, seats[0].n_bytes);
+        join(0);
+        for (number = 0; number < CAPACITY; number++)
+                assert_int_equal(push(100 + number), 1);
+        assert_int_equal(claim(0, CAPACITY), 100);
+        assert_int_equal(shmb_group_release(&members[0], CAPACITY), 0);
+        assert_int_equal(push(200), 1);
+        free(old.memory);
+}
+
 static void test_who_joins_while_an_old_lane_is_drained_takes_nothing_of_it(void **state) {
         ShmbMapped old = lane;
         uint64_t number;
@@ -416,6 +480,9 @@ int main(void) {
                 TEST(test_replaced_group_keeps_what_is_held_and_done),
                 TEST(test_replaced_lane_begins_anew_when_the_old_one_is_drained),
                 TEST(test_what_is_left_in_a_lane_that_nobody_knows_any_more_holds_up_nothing),
+                TEST(test_tail_of_a_dead_producer_must_fit_the_words),
+                TEST(test_member_who_comes_to_a_lie_goes_on_with_the_next_lane),
+                TEST(test_noise_in_the_words_ends_with_the_lane),
                 TEST(test_who_joins_while_an_old_lane_is_drained_takes_nothing_of_it),
                 TEST(test_tail_that_goes_back_or_beyond_is_a_lie),
                 TEST(test_words_that_somebody_made_up_harm_nobody_else),

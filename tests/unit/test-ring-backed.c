@@ -30,7 +30,7 @@ static int setup(void **state) {
         atomic_store(&backed, SEGMENT);
         ring_region_produce(&region, 0, &producer);
         ring_region_consume(&region, 0, &consumer);
-        shmb_ring_producer_set_backed(&producer, &backed, SEGMENT / 2);
+        assert_int_equal(shmb_ring_producer_set_backed(&producer, &backed, SEGMENT / 2), 0);
         shmb_ring_consumer_set_backed(&consumer, 0, &backed, SEGMENT);
         return 0;
 }
@@ -101,12 +101,25 @@ static void test_turn_of_a_single_lane_ends_with_a_segment(void **state) {
         assert_int_equal(shmb_ring_peek_n(&consumer, 100, &span), SEGMENT);
 }
 
+static void test_backed_does_not_reach_what_a_liar_published(void **state) {
+        ShmbLane *lane = ring_region_lane(&region, 0);
+
+        atomic_store(&lane->tail, 3 * SEGMENT);
+        atomic_store(&ring_region_seat(&region, 0)->places[0].head, 3 * SEGMENT);
+        atomic_store(&ring_region_seat(&region, 0)->places[0].done, 3 * SEGMENT);
+        ring_region_produce(&region, 0, &producer);
+        assert_int_equal(shmb_ring_producer_set_backed(&producer, &backed, SEGMENT / 2), -EBADMSG);
+        atomic_store(&backed, 3 * SEGMENT);
+        assert_int_equal(shmb_ring_producer_set_backed(&producer, &backed, SEGMENT / 2), 0);
+}
+
 #define TEST(_name) cmocka_unit_test_setup_teardown(_name, setup, teardown)
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_producer_stops_where_no_memory_is),
                 TEST(test_producer_is_hungry_before_the_end),
+                TEST(test_backed_does_not_reach_what_a_liar_published),
                 TEST(test_producer_believes_no_backing_behind_itself),
                 TEST(test_consumer_believes_no_item_where_no_memory_is),
                 TEST(test_consumer_takes_backing_of_the_next_epoch_for_no_lie),
