@@ -513,11 +513,9 @@ static void detach_ours(struct shmb_region *r) {
          * nobody else writes there. */
         unmap_all(r, false);
         shmb__poll_free(r);
+        /* Also where the handle ended without it: that may be the word of a peer. */
         request.detach.lease = r->lease;
-        /* relaxed: we hold the lock, under which another thread would have stored it */
-        if (shmb_load_relaxed(&r->end) != ESHUTDOWN)
-                shmb__call(r->c, &request, WIRE_OK, shmb__now() + DETACH_MS * SHMB__MS, &reply,
-                           NULL);
+        shmb__call(r->c, &request, WIRE_OK, shmb__now() + DETACH_MS * SHMB__MS, &reply, NULL);
         shmb__unlock(r->c);
 }
 
