@@ -11,10 +11,10 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 
 #include "memory/ring-consumer.h"
 #include "memory/ring-producer.h"
+#include "tests/fuzz/program.h"
 
 enum {
         N_LANES = 2,
@@ -31,25 +31,13 @@ typedef struct World {
         ShmbMapped lanes[N_LANES], seat;
         ShmbRingProducer producer; /* of lane 0 */
         ShmbRingConsumer consumer;
-        const uint8_t *data;
-        size_t size;
+        Program program;
 } World;
 
 static _Alignas(SHMB_PAGE) uint8_t lane_memory[N_LANES][2][LANE_SIZE];
 static _Alignas(SHMB_PAGE) uint8_t seat_memory[2][SEAT_SIZE];
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static uint64_t take(World *world, size_t n_bytes) {
-        uint64_t value = 0;
-
-        if (n_bytes > world->size)
-                n_bytes = world->size;
-        memcpy(&value, world->data, n_bytes);
-        world->data += n_bytes;
-        world->size -= n_bytes;
-        return value;
-}
 
 static ShmbLane *lane_of(World *world, uint32_t index) {
         return world->lanes[index].memory;
@@ -160,7 +148,7 @@ static void consume(World *world, uint8_t what) {
 
 /* The hand of a producer in what the consumer sees, or of a consumer in what the producer sees. */
 static void scribble(World *world, uint8_t what, bool in_seat) {
-        uint64_t value = take(world, 8);
+        uint64_t value = program_take(&world->program, 8);
         ShmbPlace *place = &seat_of(world)->places[0];
         ShmbLane *lane = lane_of(world, what >> 4 & 1);
 
@@ -211,8 +199,8 @@ static void replace_seat(World *world) {
 
 /* An honest party and a hostile one have each their own world: there is one hand in each. */
 static void run_producer(World *world) {
-        while (world->size > 0) {
-                uint8_t what = (uint8_t)take(world, 1);
+        while (world->program.size > 0) {
+                uint8_t what = (uint8_t)program_take(&world->program, 1);
 
                 if (!(what & 0x80))
                         produce(world, what);
@@ -224,8 +212,8 @@ static void run_producer(World *world) {
 }
 
 static void run_consumer(World *world) {
-        while (world->size > 0) {
-                uint8_t what = (uint8_t)take(world, 1);
+        while (world->program.size > 0) {
+                uint8_t what = (uint8_t)program_take(&world->program, 1);
 
                 if (!(what & 0x80))
                         consume(world, what);
@@ -241,16 +229,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         uint64_t tail, done;
 
         world_init(&world);
-        world.data = data;
-        world.size = size;
-        tail = take(&world, 8);
-        done = take(&world, 8);
+        world.program = (Program){data, size};
+        tail = program_take(&world.program, 8);
+        done = program_take(&world.program, 8);
         atomic_store(&lane_of(&world, 0)->tail, tail);
         atomic_store(&seat_of(&world)->places[0].head, done);
         atomic_store(&seat_of(&world)->places[0].done, done);
         atomic_store(&seat_of(&world)->places[0].taken, tail);
         atomic_store(&seat_of(&world)->places[0].epoch, 1);
-        if (take(&world, 1) & 1) {
+        if (program_take(&world.program, 1) & 1) {
                 if (shmb_ring_producer_init(&world.producer, &world.geometry, 0, &world.lanes[0],
                                             &world.seat, false) == 0)
                         run_producer(&world);
