@@ -172,7 +172,7 @@ static int put_span(struct shmb_region *r, uint64_t first, uint32_t n) {
         if (result < 0)
                 return result;
         for (i = 0; i < result; i++)
-                item_make((Item *)((uint8_t *)span.data + (size_t)i * span.stride),
+                item_make((void *)((uint8_t *)span.data + (size_t)i * span.stride),
                           first + (uint32_t)i);
         n = (uint32_t)result;
         result = shmb_commit_n(r, n);
