@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -54,6 +55,19 @@ void child_spawn(Child *child, const ChildIdentity *identity, void (*function)(v
         }
         close(fds[1]);
         child->fd = fds[0];
+}
+
+void *child_share(size_t n_bytes) {
+        void *memory = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                            0);
+
+        assert_true(memory != MAP_FAILED);
+        return memory;
+}
+
+void child_unshare(void *memory, size_t n_bytes) {
+        if (memory)
+                munmap(memory, n_bytes);
 }
 
 bool child_hear(Child *child, char ret_line[static CHILD_LINE_MAX]) {

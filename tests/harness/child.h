@@ -48,6 +48,12 @@ struct Child {
 void child_spawn(Child *child, const ChildIdentity *identity, void (*function)(void *data),
                  void *data);
 
+/** child_share() - zeroed memory that this process and its children see alike */
+void *child_share(size_t n_bytes);
+
+/** child_unshare() - of this process; NULL is fine */
+void child_unshare(void *memory, size_t n_bytes);
+
 /** child_hear() - the next line it says; false once it has ended */
 bool child_hear(Child *child, char ret_line[static CHILD_LINE_MAX]);
 

@@ -106,13 +106,12 @@ static const ChildIdentity alice = CHILD_ALICE, bob = CHILD_BOB;
 
 static int setup(void **state) {
         broker_begin(&broker, yaml);
-        tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                     0);
-        return tally == MAP_FAILED;
+        tally = child_share(sizeof(*tally));
+        return 0;
 }
 
 static int teardown(void **state) {
-        munmap(tally, sizeof(*tally));
+        child_unshare(tally, sizeof(*tally));
         broker_deinit(&broker);
         return 0;
 }

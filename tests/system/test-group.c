@@ -62,13 +62,12 @@ static Books *books;
 
 static int setup(void **state) {
         broker_begin(&broker, yaml);
-        books = mmap(NULL, sizeof(*books), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                     0);
-        return books == MAP_FAILED;
+        books = child_share(sizeof(*books));
+        return 0;
 }
 
 static int teardown(void **state) {
-        munmap(books, sizeof(*books));
+        child_unshare(books, sizeof(*books));
         broker_deinit(&broker);
         return 0;
 }

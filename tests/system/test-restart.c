@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,13 +68,12 @@ static char ring[256];
 static const ChildIdentity alice = CHILD_ALICE, bob = CHILD_BOB;
 
 static int setup(void **state) {
-        progress = mmap(NULL, sizeof(*progress), PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        return progress == MAP_FAILED ? -1 : 0;
+        progress = child_share(sizeof(*progress));
+        return 0;
 }
 
 static int teardown(void **state) {
-        munmap(progress, sizeof(*progress));
+        child_unshare(progress, sizeof(*progress));
         broker_deinit(&broker);
         return 0;
 }

@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -74,13 +73,12 @@ static const ChildIdentity alice = CHILD_ALICE, bob = CHILD_BOB;
 
 static int setup(void **state) {
         broker_begin(&broker, yaml);
-        tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                     0);
-        return tally == MAP_FAILED;
+        tally = child_share(sizeof(*tally));
+        return 0;
 }
 
 static int teardown(void **state) {
-        munmap(tally, sizeof(*tally));
+        child_unshare(tally, sizeof(*tally));
         broker_deinit(&broker);
         return 0;
 }
