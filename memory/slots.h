@@ -109,13 +109,9 @@ static inline bool shmb_slots_is_free(const ShmbSlots *slots, uint64_t item, uin
  * an older object.
  */
 static inline bool shmb_slots_is_due(const ShmbSlots *slots, uint64_t item, uint64_t word) {
-        bool first = item <= slots->mask;
-
-        if (shmb_slots_epoch(word) != slots->epoch)
-                return first && (word == 0 || shmb_slots_is_older(slots, word));
-        return word == shmb_slots_as(shmb_slots_word(slots, item, 0, 0), shmb_slots_lease(word),
-                                     word & 3) ||
-               (!first && shmb_slots_is_done(slots, item - slots->mask - 1, word));
+        return word == shmb_slots_word(slots, item, shmb_slots_lease(word), word & 3) ||
+               shmb_slots_is_free(slots, item, word) ||
+               (item <= slots->mask && shmb_slots_is_older(slots, word));
 }
 
 /**
