@@ -41,6 +41,30 @@ static void hear_who_came(struct shmb_region *r) {
                 (void)shmb__hear(r);
 }
 
+static void list_held(struct shmb_region *r) {
+        uint32_t i;
+
+        r->cast.n_held = 0;
+        for (i = 0; i < r->geometry.n_seats; i++)
+                if (holder_of(r, i) != 0)
+                        r->cast.held[r->cast.n_held++] = i;
+}
+
+static void wake_held(struct shmb_region *r, ShmbWaker *waker) {
+        bool wake = false;
+        uint32_t i, seat;
+
+        for (i = 0; i < r->cast.n_held; i++) {
+                seat = r->cast.held[i];
+                if (!shmb_waker_look(waker, seat))
+                        continue;
+                wake = true;
+                shmb__poke(r, waker->peers[seat], SHMB_OBJECT_SEAT, seat);
+        }
+        if (wake)
+                shmb__ring(&waker->own->bell, INT32_MAX);
+}
+
 /*
  * Reliable
  */
@@ -89,26 +113,22 @@ const ShmbEngine shmb__engine_reliable_producer = {
  * Where many seats are declared, only those are looked at that are held. That takes a look at news
  * behind each item, which the fast path of few seats does without: it looks at all of them.
  */
-static void look_at_held_alone(struct shmb_region *r) {
-        uint32_t i;
-
-        r->n_seats = 0;
-        for (i = 0; i < r->geometry.n_seats; i++)
-                if (holder_of(r, i) != 0)
-                        r->n_seats = i + 1;
-}
-
 static int crowd_producer_init(struct shmb_region *r, const ShmbMappedSet *mapped,
                                ShmbRingResume resume) {
         int result = reliable_producer_init(r, mapped, resume);
 
-        look_at_held_alone(r);
+        list_held(r);
         return result;
 }
 
 static void crowd_producer_hear(struct shmb_region *r) {
         reliable_producer_hear(r);
-        look_at_held_alone(r);
+        list_held(r);
+}
+
+static void crowd_producer_wake(struct shmb_region *r) {
+        hear_who_came(r);
+        wake_held(r, &r->producer.waker);
 }
 
 const ShmbEngine shmb__engine_crowd_producer = {
@@ -116,7 +136,7 @@ const ShmbEngine shmb__engine_crowd_producer = {
         .init = crowd_producer_init,
         .look = shmb__ring_producer_look,
         .words = shmb__ring_producer_words,
-        .wake = reliable_producer_wake,
+        .wake = crowd_producer_wake,
         .switch_peer = shmb__ring_producer_switch_peer,
         .lose = shmb__ring_producer_lose,
         .hear = crowd_producer_hear,
@@ -153,15 +173,6 @@ const ShmbEngine shmb__engine_reliable_consumer = {
  * Lossy, and latest
  */
 
-static void cast_producer_hear(struct shmb_region *r) {
-        uint32_t i;
-
-        r->cast.n_held = 0;
-        for (i = 0; i < r->geometry.n_seats; i++)
-                if (holder_of(r, i) != 0)
-                        r->cast.held[r->cast.n_held++] = i;
-}
-
 static int cast_producer_init(struct shmb_region *r, const ShmbMappedSet *mapped,
                               ShmbRingResume resume) {
         int result = shmb_cast_producer_init(&r->cast_producer, &r->geometry,
@@ -169,7 +180,7 @@ static int cast_producer_init(struct shmb_region *r, const ShmbMappedSet *mapped
                                              !r->registered);
 
         if (result == 0)
-                cast_producer_hear(r);
+                list_held(r);
         return result;
 }
 
@@ -183,20 +194,8 @@ static uint32_t cast_producer_words(const struct shmb_region *r, ShmbSleepWord *
 }
 
 static void cast_producer_wake(struct shmb_region *r) {
-        ShmbWaker *waker = &r->cast_producer.waker;
-        bool wake = false;
-        uint32_t i, seat;
-
         hear_who_came(r);
-        for (i = 0; i < r->cast.n_held; i++) {
-                seat = r->cast.held[i];
-                if (!shmb_waker_look(waker, seat))
-                        continue;
-                wake = true;
-                shmb__poke(r, waker->peers[seat], SHMB_OBJECT_SEAT, seat);
-        }
-        if (wake)
-                shmb__ring(&waker->own->bell, INT32_MAX);
+        wake_held(r, &r->cast_producer.waker);
 }
 
 static int cast_producer_switch_peer(struct shmb_region *r, ShmbObjectKind kind, uint32_t index,
@@ -239,7 +238,7 @@ const ShmbEngine shmb__engine_cast_producer = {
         .wake = cast_producer_wake,
         .switch_peer = cast_producer_switch_peer,
         .lose = cast_producer_lose,
-        .hear = cast_producer_hear,
+        .hear = list_held,
         .push = cast_producer_push,
         .claim = cast_producer_claim,
         .commit = cast_producer_commit,
