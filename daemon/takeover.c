@@ -38,15 +38,18 @@ typedef struct TakeoverCounts {
 } TakeoverCounts;
 
 static BackingObject takeover_describe(const Server *server, const RecordObject *object) {
-        return (BackingObject){
+        BackingObject described = {
                 .backing = object->backing,
                 .name = object->name,
                 .dev = object->dev,
                 .ino = object->ino,
                 .uid = object->uid,
                 .size_bytes = object->size_bytes,
-                .fd = vault_find(server, object),
+                .fd = -1,
         };
+
+        described.fd = vault_find(server, &described);
+        return described;
 }
 
 static bool takeover_is_there(Server *server, const RecordObject *object) {
@@ -65,7 +68,7 @@ static void takeover_unlink(Server *server, const RecordObject *object, Takeover
         int r;
 
         if (object->backing == SHMB_BACKING_MEMFD)
-                vault_discard(server, object);
+                vault_discard(server, object->name);
         if (object->backing != SHMB_BACKING_POSIX)
                 return;
         r = backing_unlink(&server->shm, &described, &fault);
@@ -108,6 +111,7 @@ static bool takeover_same_shape(const Decl *decl, const RecordRegion *record) {
 /* Set the table of @region to what is there. Return: false if something is missing. */
 static bool takeover_match(Server *server, const FoldRegion *fold, Region *region) {
         const RecordObject *found;
+        BackingObject described;
         RegionObject *object;
         size_t i;
 
@@ -119,7 +123,8 @@ static bool takeover_match(Server *server, const FoldRegion *fold, Region *regio
                 object->epoch = found->epoch;
                 object->dev = found->dev;
                 object->ino = found->ino;
-                object->fd = vault_take(server, found);
+                described = takeover_describe(server, found);
+                object->fd = vault_take(server, &described);
         }
         return true;
 }

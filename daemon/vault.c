@@ -29,9 +29,18 @@ static size_t vault_max(void) {
         return n > 0 ? n : VAULT_MAX;
 }
 
+static int vault_compare(const void *left, const void *right) {
+        const StoreEntry *a = left, *b = right;
+
+        return strcmp(a->name, b->name);
+}
+
 void vault_begin(Server *server) {
         size_t i;
 
+        if (server->store.n_entries > 0)
+                qsort(server->store.entries, server->store.n_entries,
+                      sizeof(*server->store.entries), vault_compare);
         for (i = 0; i < server->store.n_entries; i++)
                 server->vault.n_kept += shmb_kernel_name_is_ours(server->store.entries[i].name);
 }
@@ -76,43 +85,32 @@ void vault_forget(Server *server, const char *name) {
                 server->vault.n_kept--;
 }
 
-static StoreEntry *vault_look(const Server *server, const RecordObject *object) {
-        BackingObject wanted = {
-                .backing = object->backing,
-                .name = object->name,
-                .dev = object->dev,
-                .ino = object->ino,
-                .uid = object->uid,
-                .size_bytes = object->size_bytes,
-                .fd = -1,
-        };
-        StoreEntry *entry;
+static StoreEntry *vault_look(const Server *server, const char *name) {
+        const StoreEntry key = { .name = (char *)name };
+
+        return server->store.n_entries == 0
+                               ? NULL
+                               : bsearch(&key, server->store.entries, server->store.n_entries,
+                                         sizeof(key), vault_compare);
+}
+
+int vault_find(const Server *server, const BackingObject *object) {
+        BackingObject wanted = *object;
+        const StoreEntry *entry;
         BackingFault fault;
-        size_t i;
 
-        for (i = 0; i < server->store.n_entries && object->backing == SHMB_BACKING_MEMFD; i++) {
-                entry = &server->store.entries[i];
-                if (entry->fd >= 0 && strcmp(entry->name, object->name) == 0 &&
-                    backing_adopt_consume_fd(&wanted, entry->fd, &fault) == 0)
-                        return entry;
-        }
-        return NULL;
-}
-
-int vault_find(const Server *server, const RecordObject *object) {
-        const StoreEntry *entry = vault_look(server, object);
-
-        return entry ? entry->fd : -1;
-}
-
-int vault_take(Server *server, const RecordObject *object) {
-        StoreEntry *entry = vault_look(server, object);
-        int fd;
-
-        if (!entry)
+        entry = object->backing == SHMB_BACKING_MEMFD ? vault_look(server, object->name) : NULL;
+        if (!entry || entry->fd < 0 ||
+            backing_adopt_consume_fd(&wanted, entry->fd, &fault) != 0)
                 return -1;
-        fd = entry->fd;
-        entry->fd = -1;
+        return entry->fd;
+}
+
+int vault_take(Server *server, const BackingObject *object) {
+        int fd = vault_find(server, object);
+
+        if (fd >= 0)
+                vault_look(server, object->name)->fd = -1;
         return fd;
 }
 
@@ -121,15 +119,13 @@ static void vault_drop_entry(Server *server, StoreEntry *entry) {
         if (entry->fd >= 0)
                 close(entry->fd);
         entry->fd = -1;
-        entry->name[0] = '\0';
 }
 
-void vault_discard(Server *server, const RecordObject *object) {
-        size_t i;
+void vault_discard(Server *server, const char *name) {
+        StoreEntry *entry = vault_look(server, name);
 
-        for (i = 0; i < server->store.n_entries && object->backing == SHMB_BACKING_MEMFD; i++)
-                if (strcmp(server->store.entries[i].name, object->name) == 0)
-                        vault_drop_entry(server, &server->store.entries[i]);
+        if (entry)
+                vault_drop_entry(server, entry);
 }
 
 void vault_sweep(Server *server) {

@@ -15,10 +15,10 @@
  */
 
 #include "daemon/core/registry.h"
-#include "daemon/record-format.h"
 #include "daemon/server.h"
+#include "daemon/sys/backing.h"
 
-/** vault_begin() - count what a predecessor stored */
+/** vault_begin() - put in order what a predecessor stored, and count it */
 void vault_begin(Server *server);
 
 /**
@@ -38,13 +38,13 @@ void vault_forget(Server *server, const char *name);
  *
  * Return: a descriptor, still the vault's; -1.
  */
-int vault_find(const Server *server, const RecordObject *object);
+int vault_find(const Server *server, const BackingObject *object);
 
 /** vault_take() - the same, for good; the caller's */
-int vault_take(Server *server, const RecordObject *object);
+int vault_take(Server *server, const BackingObject *object);
 
-/** vault_discard() - let go of what a predecessor stored of it, taken or not */
-void vault_discard(Server *server, const RecordObject *object);
+/** vault_discard() - let go of what a predecessor stored under this name, taken or not */
+void vault_discard(Server *server, const char *name);
 
 /** vault_sweep() - let go of all that a predecessor stored, and no record knows */
 void vault_sweep(Server *server);
