@@ -36,6 +36,7 @@
 #include "daemon/log.h"
 #include "daemon/request.h"
 #include "daemon/sys/clock.h"
+#include "daemon/watch.h"
 #include "protocol/wire.h"
 
 /* Requests that a dead process had already sent: a detach among them makes its end a clean one. */
@@ -47,6 +48,7 @@ static void conn_free(Conn *conn) {
         sd_event_source_disable_unref(conn->io);
         sd_event_source_disable_unref(conn->death);
         deadline_leave(&conn->deadline);
+        conn->watch = watch_free(conn->watch);
         if (conn->fd >= 0)
                 fdpass_close(&server->guard, conn->fd);
         peer_deinit(&conn->peer);
@@ -131,6 +133,12 @@ PolicyIdentity conn_identity(Conn *conn, bool with_unit) {
         };
 }
 
+bool conn_may_see(Conn *conn, const Region *region) {
+        PolicyIdentity identity = conn_identity(conn, policy_needs_unit(region->decl));
+
+        return conn->admin || policy_any_role(region->decl, &identity);
+}
+
 bool conn_reply(Conn *conn, const WireMessage *message, const int *fds, size_t n_fds) {
         Server *server = conn->server;
         size_t n_bytes;
@@ -145,7 +153,7 @@ bool conn_reply(Conn *conn, const WireMessage *message, const int *fds, size_t n
         r = fdpass_send(conn->fd, server->packet_out, n_bytes, fds, n_fds);
         switch (r) {
         case 0:
-                conn->sent_fds = n_fds > 0;
+                conn->sent_fds |= n_fds > 0;
                 return true;
         case FDPASS_E_CLOSED:
                 /* What it said before it hung up still counts; its end is found behind that. */
@@ -270,6 +278,7 @@ static ConnTurn conn_serve(Conn *conn) {
         if (conn_has_unread(conn))
                 return conn_wait_for_reader(conn);
         conn_stop_waiting(conn);
+        conn->sent_fds = false;
 
         r = conn_receive(conn, &packet);
         switch (r) {

@@ -37,12 +37,13 @@ struct Conn {
         /* Nothing is served any more; kept until descriptors in flight are off the broker's
          * account */
         bool condemned;
-        bool sent_fds;    /* the last reply carried some */
+        bool sent_fds;    /* what may still be unread carried some */
         const char *fault; /* why it must go, static; set while a request is handled */
         int fd;           /* owned */
         sd_event_source *io, *death;
         Deadline deadline;
         QuotaCharge charge;
+        Watch *watch; /* owned, NULL until it asks for events */
 };
 
 /**
@@ -59,6 +60,9 @@ void conn_on_deadline(Conn *conn);
 
 /** conn_of_client() - the connection whose client this is, or NULL: it is absent */
 Conn *conn_of_client(LeaseClient *client);
+
+/** conn_may_see() - whether a region exists as far as this client is concerned */
+bool conn_may_see(Conn *conn, const Region *region);
 
 /** conn_identity() - who asks, for policy; @with_unit costs a look-up the first time */
 PolicyIdentity conn_identity(Conn *conn, bool with_unit);

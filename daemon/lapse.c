@@ -19,6 +19,7 @@
 #include "daemon/log.h"
 #include "daemon/objects.h"
 #include "daemon/sys/clock.h"
+#include "daemon/watch.h"
 
 enum {
         LAPSE_PROOFS_MAX = 11,
@@ -123,13 +124,18 @@ static void lapse_end(Server *server, Lease *lease, LeaseEnd how) {
 }
 
 void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {
-        if (how == LEASE_END_DEATH && !server->silent)
-                lapse_say(lease, "ended without detaching");
+        const char *reason = how == LEASE_END_DEATH ? "ended without detaching" : NULL;
+
+        if (reason && !server->silent)
+                lapse_say(lease, reason);
+        if (how != LEASE_END_ROLLBACK)
+                watch_lease(server, lease, SHMB_EVENT_DETACHED, reason);
         lapse_end(server, lease, how);
 }
 
 void lapse_evict(Server *server, Lease *lease, const char *reason) {
         lapse_say(lease, reason);
+        watch_lease(server, lease, SHMB_EVENT_DETACHED, reason);
         lapse_end(server, lease, LEASE_END_DEATH);
 }
 

@@ -21,6 +21,7 @@
 #include "daemon/objects-internal.h"
 #include "daemon/objects.h"
 #include "daemon/sys/probe.h"
+#include "daemon/watch.h"
 #include "memory/atomics.h"
 
 bool objects_prove(Server *server, Region *region, RegionParty *party) {
@@ -53,8 +54,12 @@ static void objects_copy(int from, int to, uint64_t size_bytes) {
         }
 }
 
-static void objects_say_replaced(const Region *region, const char *name, uint32_t epoch,
-                                 const char *reason) {
+static void objects_say_replaced(Server *server, const Region *region, const char *name,
+                                 uint32_t epoch, const char *reason) {
+        char event[SHMB_SENTENCE_MAX + 1];
+
+        snprintf(event, sizeof(event), "%s was replaced (epoch %u): %s", name, epoch, reason);
+        watch_region(server, region, SHMB_EVENT_CHANGED, event);
         log_event(&(LogEvent){
                           .priority = LOG_NOTICE,
                           .message_id = SHMB_MESSAGE_OBJECT_REPLACED_STR,
@@ -202,10 +207,10 @@ int objects_replace(Server *server, Region *region, RegionParty *party, bool kee
         objects_bury(region, party, old_fd);
         objects_unlink_object(server, region, &old);
         if (r) {
-                objects_lose(region, fault->sentence);
+                objects_lose(server, region, fault->sentence);
                 return r;
         }
         objects_describe(server, region, object, name, &described);
-        objects_say_replaced(region, name, object->epoch, reason);
+        objects_say_replaced(server, region, name, object->epoch, reason);
         return 0;
 }

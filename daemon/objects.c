@@ -28,6 +28,7 @@
 #include "daemon/sys/clock.h"
 #include "daemon/sys/random.h"
 #include "daemon/vault.h"
+#include "daemon/watch.h"
 #include "memory/geometry.h"
 
 void objects_describe(const Server *server, const Region *region, const RegionObject *object,
@@ -276,7 +277,8 @@ static int objects_begin(Server *server, Region *region, uint32_t uid, ObjectsFa
         return 0;
 }
 
-static void objects_say_created(const Region *region) {
+static void objects_say_created(Server *server, const Region *region) {
+        watch_region(server, region, SHMB_EVENT_CREATED, NULL);
         log_event(&(LogEvent){
                           .priority = LOG_INFO,
                           .message_id = SHMB_MESSAGE_REGION_CREATED_STR,
@@ -342,7 +344,7 @@ int objects_commit(Server *server, Region *region, ObjectsFault *fault) {
 
         objects_discard_drafts(region);
         region_go_live(region, clock_boottime_ns());
-        objects_say_created(region);
+        objects_say_created(server, region);
         return 0;
 }
 
@@ -416,6 +418,7 @@ void objects_remove(Server *server, Region *region, const char *reason) {
                 return;
 
         server->registry.n_reaped += !departed;
+        watch_region(server, region, SHMB_EVENT_REAPED, reason);
         log_event(&(LogEvent){
                           .priority = LOG_INFO,
                           .message_id = SHMB_MESSAGE_REGION_REAPED_STR,
@@ -438,13 +441,14 @@ void objects_forget(Region *region) {
         region_retire(region);
 }
 
-void objects_lose(Region *region, const char *reason) {
+void objects_lose(Server *server, Region *region, const char *reason) {
         if (region->state == SHMB_REGION_LOST || region->departed)
                 return;
 
         region_lose(region);
         region_set_reason(region, reason);
         objects_publish_state(region);
+        watch_region(server, region, SHMB_EVENT_CHANGED, reason);
         log_event(&(LogEvent){
                           .priority = LOG_ERR,
                           .message_id = SHMB_MESSAGE_REGION_LOST_STR,
@@ -480,7 +484,7 @@ int objects_open(Server *server, Region *region, RegionObject *object, bool writ
             (object->kind == SHMB_OBJECT_LANE || object->kind == SHMB_OBJECT_SEAT))
                 return OBJECTS_E_CUT;
         backing_format_fault(r, &backing, clause, sizeof(clause));
-        objects_lose(region, fault->sentence);
+        objects_lose(server, region, fault->sentence);
         return OBJECTS_E_LOST;
 }
 

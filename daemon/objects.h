@@ -169,4 +169,4 @@ void objects_publish_all(Region *region);
 void objects_publish_state(Region *region);
 
 /** objects_lose() - its objects are not what they were: LOST, with the reason for listings */
-void objects_lose(Region *region, const char *reason);
+void objects_lose(Server *server, Region *region, const char *reason);

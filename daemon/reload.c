@@ -26,6 +26,7 @@
 #include "daemon/objects.h"
 #include "daemon/reload.h"
 #include "daemon/sys/clock.h"
+#include "daemon/watch.h"
 
 typedef struct ReloadWork ReloadWork;
 
@@ -171,8 +172,12 @@ static int reload_prepare_step(Reload *work, const PlanStep *step, ReloadWork *d
 static void reload_undo_step(Reload *work, ReloadWork *done) {
         Server *server = work->server;
 
+        /* Where its birth was told, so is its end. */
         if (done->created)
-                objects_remove(server, done->created, NULL);
+                objects_remove(server, done->created,
+                               done->created->state == SHMB_REGION_LIVE
+                                               ? "the new configuration was not put in force"
+                                               : NULL);
         if (done->region)
                 registry_remove(&server->registry, done->region);
         if (done->aside)
@@ -221,15 +226,18 @@ static void reload_let_go(Server *server, Region *region, ShmbRegionState state,
                           const char *reason) {
         if (region->n_leases == 0) {
                 objects_remove(server, region, region->objects ? reason : NULL);
+                watch_region(server, region, SHMB_EVENT_REMOVED, reason);
                 registry_remove(&server->registry, region);
                 return;
         }
         objects_unlink(server, region);
         registry_depart(&server->registry, region, state);
+        watch_region(server, region, SHMB_EVENT_REMOVED, reason);
         objects_publish_state(region);
 }
 
 static void reload_commit_step(Reload *work, const PlanStep *step, ReloadWork *done) {
+        static const char reshaped[] = "it is declared with another shape";
         Server *server = work->server;
 
         switch (step->action) {
@@ -238,16 +246,22 @@ static void reload_commit_step(Reload *work, const PlanStep *step, ReloadWork *d
                               "it is no longer declared");
                 break;
         case PLAN_RESHAPE:
-                objects_remove(server, done->aside, "it is declared with another shape");
+                objects_remove(server, done->aside, reshaped);
                 registry_remove(&server->registry, done->aside);
+                watch_region(server, done->region, SHMB_EVENT_CHANGED, reshaped);
                 break;
         case PLAN_CHANGE_META:
         case PLAN_CHANGE_ACCESS:
         case PLAN_KEEP:
                 region_redeclare(reload_region(work, step), done->decl, clock_boottime_ns());
                 done->decl = NULL;
+                if (step->action != PLAN_KEEP)
+                        watch_region(server, reload_region(work, step), SHMB_EVENT_CHANGED,
+                                     "its declaration changed");
                 break;
         case PLAN_ADD:
+                watch_region(server, done->region, SHMB_EVENT_DECLARED, NULL);
+                break;
         case PLAN_CHANGE_LIMITS:
         case _PLAN_ACTION_N:
                 break;

@@ -24,6 +24,7 @@
 #include "daemon/objects.h"
 #include "daemon/request.h"
 #include "daemon/sys/clock.h"
+#include "daemon/watch.h"
 
 /* Descriptors of one answer. */
 typedef struct AttachFds {
@@ -56,6 +57,7 @@ static void attach_deny(Conn *conn, uint64_t id, const Region *region, ShmbRole 
                   },
                   "Refused process %d (%s): %s.", (int)conn->peer.pid, conn->peer.command,
                   sentence);
+        watch_refusal(conn->server, region, &conn->client, role, sentence);
         conn_refuse(conn, id, SHMB_STATUS_DENIED, "%s", sentence);
 }
 
@@ -362,8 +364,10 @@ static void attach_grant(Conn *conn, uint64_t id, Lease *lease, const LeaseEffec
         }
         if (r == 0)
                 r = attach_answer(conn, id, lease, NULL, &sent, &fault);
-        if (r == 0 && sent)
+        if (r == 0 && sent) {
+                watch_lease(server, lease, SHMB_EVENT_ATTACHED, NULL);
                 return;
+        }
 
         lapse_lease(server, lease, LEASE_END_ROLLBACK);
         if (r)

@@ -219,12 +219,6 @@ static int show_append_region(Server *server, Region *region, uint8_t *page, siz
         return wire_region_append(page, WIRE_PAGE_MAX, n_bytes, &entry);
 }
 
-static bool show_is_visible(Conn *conn, const Region *region) {
-        PolicyIdentity identity = conn_identity(conn, policy_needs_unit(region->decl));
-
-        return conn->admin || policy_any_role(region->decl, &identity);
-}
-
 void request_list(Conn *conn, const WireMessage *message) {
         WireMessage reply = { .type = WIRE_LISTING, .id = message->id };
         const char *only = message->list.name && message->list.name[0] ? message->list.name : NULL;
@@ -236,13 +230,13 @@ void request_list(Conn *conn, const WireMessage *message) {
         Region *region;
 
         region = only ? registry_find(registry, only) : registry_after(registry, after);
-        if (only && (!region || !show_is_visible(conn, region))) {
+        if (only && (!region || !conn_may_see(conn, region))) {
                 conn_refuse(conn, message->id, SHMB_STATUS_NO_REGION,
                             "no region \"%s\" is declared, or it gives you no role", only);
                 return;
         }
         for (; region; region = only ? NULL : registry_after(registry, region->decl->name)) {
-                if (!show_is_visible(conn, region))
+                if (!conn_may_see(conn, region))
                         continue;
                 if (show_append_region(conn->server, region, page, &n_bytes) < 0) {
                         reply.listing.more = true;
@@ -287,14 +281,14 @@ void request_who(Conn *conn, const WireMessage *message) {
         Lease *lease;
 
         region = only ? registry_find(registry, only) : NULL;
-        if (only && (!region || !show_is_visible(conn, region))) {
+        if (only && (!region || !conn_may_see(conn, region))) {
                 conn_refuse(conn, message->id, SHMB_STATUS_NO_REGION,
                             "no region \"%s\" is declared, or it gives you no role", only);
                 return;
         }
         for (lease = lease_after(registry, message->who.after); lease;
              lease = lease_after(registry, lease->id)) {
-                if ((region && lease->region != region) || !show_is_visible(conn, lease->region))
+                if ((region && lease->region != region) || !conn_may_see(conn, lease->region))
                         continue;
                 if (show_append_holder(lease, page, &n_bytes) < 0) {
                         reply.holders.more = true;

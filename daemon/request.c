@@ -114,6 +114,9 @@ void request_handle(Conn *conn, const WireMessage *message) {
         case WIRE_SEGMENT:
                 request_segment(conn, message);
                 return;
+        case WIRE_WATCH:
+                request_watch(conn, message);
+                return;
         case WIRE_NONE:
         case WIRE_OK:
         case WIRE_ERROR:
@@ -124,6 +127,7 @@ void request_handle(Conn *conn, const WireMessage *message) {
         case WIRE_HOLDERS:
         case WIRE_STATUS_INFO:
         case WIRE_REPORT:
+        case WIRE_EVENTS:
                 break;
         }
         request_out_of_order(conn, message, "this message is the broker's to send");

@@ -41,5 +41,8 @@ void request_status(Conn *conn, const WireMessage *message);
 /** request_fill_geometry() - what the wire says of a declaration's shape */
 void request_fill_geometry(const Decl *decl, WireGeometry *ret_geometry);
 
+/* watch.c; answers when there is something to tell */
+void request_watch(Conn *conn, const WireMessage *message);
+
 /* request-admin.c */
 void request_admin(Conn *conn, const WireMessage *message);

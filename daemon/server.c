@@ -40,6 +40,7 @@
 #include "daemon/sys/sockets.h"
 #include "daemon/takeover.h"
 #include "daemon/vault.h"
+#include "daemon/watch.h"
 
 /* A late linger hurts nobody; this lets the kernel wake up for several at once. */
 #define SERVER_TIMER_ACCURACY_USEC 10000
@@ -110,8 +111,10 @@ static int server_on_timer(sd_event_source *source, uint64_t usec, void *userdat
 
 /* A timer that is too early is left alone: it finds nothing due, once, and is set anew. */
 void server_arm(Server *server) {
-        uint64_t next_ns = deadline_queue_next(&server->deadlines);
+        uint64_t next_ns;
 
+        watch_flush(server);
+        next_ns = deadline_queue_next(&server->deadlines);
         if (next_ns >= server->timer_ns)
                 return;
         /* Both write to memory of ours only; the loop arms the descriptor before it waits. */
@@ -340,6 +343,7 @@ static Server *server_alloc(const ServerParams *params) {
         for (i = 0; i < SERVER_RESERVE_FDS; i++)
                 server->reserve_fds[i] = -1;
         deadline_queue_init(&server->deadlines);
+        watch_begin(server);
         return server;
 }
 

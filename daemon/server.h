@@ -16,6 +16,7 @@
  *     ledger.c            what is written down for the next broker
  *     takeover.c          what the last broker left
  *     reload.c            from one configuration to the next
+ *     watch.c             what happens, told to who asked
  */
 
 #include <stdbool.h>
@@ -40,6 +41,7 @@ typedef struct Conn Conn;
 typedef struct Listener Listener;
 typedef struct Server Server;
 typedef struct ServerParams ServerParams;
+typedef struct Watch Watch;
 
 enum {
         SERVER_LISTENERS = 2,
@@ -115,6 +117,11 @@ struct Server {
         Conn *conns; /* newest first */
         size_t n_conns;
         Absent *absents;
+        struct {
+                Watch *first;
+                uint64_t sequence; /* of the last event */
+                bool due;          /* somebody may wait for what is there now */
+        } watches;
         const char *pidfd_source; /* how the death of clients is seen; static */
 
         uint64_t n_refused;
@@ -157,7 +164,8 @@ void server_reserve_fds(Server *server);
 /** server_release_fds() - let go of @n of the reserve */
 void server_release_fds(Server *server, size_t n);
 
-/** server_arm() - set the timer to the earliest deadline; at the end of every handler */
+/** server_arm() - at the end of every handler: set the timer to the earliest deadline, tell who
+ * waits for events */
 void server_arm(Server *server);
 
 /** server_ready() - READY=1 with what there is to say; at start and at the end of every reload */

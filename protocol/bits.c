@@ -29,6 +29,10 @@ static const char *const region_states[] = {
         "none", "declared", "live", "stale", "removed", "lost",
 };
 static const char *const occupancies[] = { "vacant", "held", "unproven" };
+static const char *const events[] = {
+        "none", "declared", "created", "changed", "attached", "detached", "refused", "reaped",
+        "removed",
+};
 
 static_assert(N_OF(kinds) == _SHMB_KIND_N, "a kind has no spelling");
 static_assert(N_OF(backings) == _SHMB_BACKING_N, "a backing has no spelling");
@@ -39,6 +43,7 @@ static_assert(N_OF(lifetimes) == _SHMB_LIFETIME_N, "a lifetime has no spelling")
 static_assert(N_OF(object_kinds) == _SHMB_OBJECT_N, "an object kind has no spelling");
 static_assert(N_OF(region_states) == _SHMB_REGION_N, "a region state has no spelling");
 static_assert(N_OF(occupancies) == _SHMB_PARTY_N, "an occupancy has no spelling");
+static_assert(N_OF(events) == _SHMB_EVENT_N, "an event has no spelling");
 
 static const char *spelling(const char *const *table, size_t n, unsigned value) {
         return value < n ? table[value] : "unknown";
@@ -88,6 +93,10 @@ const char *shmb_region_state_to_string(ShmbRegionState state) {
 
 const char *shmb_occupancy_to_string(ShmbOccupancy occupancy) {
         return spelling(occupancies, N_OF(occupancies), occupancy);
+}
+
+const char *shmb_event_to_string(ShmbEvent event) {
+        return spelling(events, N_OF(events), event);
 }
 
 ShmbKind shmb_kind_from_string(const char *text) {

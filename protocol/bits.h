@@ -94,6 +94,20 @@ typedef enum ShmbOccupancy {
         _SHMB_PARTY_N,
 } ShmbOccupancy;
 
+/* What happened to a region, or to a lease on it. */
+typedef enum ShmbEvent {
+        SHMB_EVENT_NONE,
+        SHMB_EVENT_DECLARED, /* it can be attached from now on */
+        SHMB_EVENT_CREATED,  /* its objects exist */
+        SHMB_EVENT_CHANGED,  /* rules, an object that was replaced, its objects were lost */
+        SHMB_EVENT_ATTACHED, /* a lease began */
+        SHMB_EVENT_DETACHED, /* a lease is over, and why if it was not its holder's wish */
+        SHMB_EVENT_REFUSED,  /* the rules gave somebody no lease; for administrators */
+        SHMB_EVENT_REAPED,   /* its objects are gone, it may still be declared */
+        SHMB_EVENT_REMOVED,  /* it cannot be attached any more */
+        _SHMB_EVENT_N,
+} ShmbEvent;
+
 const char *shmb_kind_to_string(ShmbKind kind);
 const char *shmb_backing_to_string(ShmbBacking backing);
 const char *shmb_role_to_string(ShmbRole role);
@@ -103,6 +117,7 @@ const char *shmb_lifetime_to_string(ShmbLifetime lifetime);
 const char *shmb_object_kind_to_string(ShmbObjectKind kind);
 const char *shmb_region_state_to_string(ShmbRegionState state);
 const char *shmb_occupancy_to_string(ShmbOccupancy occupancy);
+const char *shmb_event_to_string(ShmbEvent event);
 
 /* Each returns the *_NONE value where the text is none of the spellings; @text may be NULL. */
 ShmbKind shmb_kind_from_string(const char *text);

@@ -112,3 +112,35 @@ typedef struct WireReport {
         const uint8_t *lines; /* walk with wire_line_next() */
         size_t n_bytes_lines;
 } WireReport;
+
+/*
+ * The first watch of a connection is answered at once, with `resync`, and from there on the broker
+ * keeps for it what happens, as much as fits one reply. Every later one is answered when there is
+ * something; a watch that comes while another one waits takes its place, and that one is never
+ * answered.
+ */
+typedef struct WireWatch {
+        const char *name; /* only this region, or NULL; another one than before begins anew */
+} WireWatch;
+
+/* What was there to see when it happened: role, uid, pid and command are of a lease's holder. */
+typedef struct WireEvent {
+        uint64_t sequence; /* of all events of the broker, seen or not; ascends beyond its end */
+        uint64_t at_ns;    /* CLOCK_BOOTTIME */
+        uint32_t event;    /* ShmbEvent */
+        uint32_t state;    /* ShmbRegionState, behind the event */
+        const char *region;
+        uint64_t generation; /* 0 if it has no objects */
+        uint64_t lease;      /* 0 if it is no lease's */
+        uint32_t role, uid, pid;
+        const char *command;
+        const char *reason; /* "" if plain */
+} WireEvent;
+
+typedef struct WireEvents {
+        bool resync; /* something before these was missed: list, then go on */
+        uint64_t sequence; /* of the last event of the broker */
+        uint32_t n_entries;
+        const uint8_t *entries; /* walk with wire_event_next() */
+        size_t n_bytes_entries;
+} WireEvents;

@@ -38,6 +38,7 @@ typedef enum WireType {
         WIRE_POLL,   /* -> WIRE_OK + fds: ends of a FIFO that is polled */
         WIRE_SEGMENT, /* -> WIRE_OK: how far one is in a lane of a queue, and wants to go */
         WIRE_KICK,    /* -> WIRE_REPORT: end a lease, whoever holds it; admin */
+        WIRE_WATCH = 17, /* -> WIRE_EVENTS, when there are some */
         /* replies */
         WIRE_OK = 64,
         WIRE_ERROR,
@@ -48,6 +49,7 @@ typedef enum WireType {
         WIRE_HOLDERS,
         WIRE_STATUS_INFO,
         WIRE_REPORT,
+        WIRE_EVENTS = 74,
 } WireType;
 
 typedef struct WireHello {
@@ -163,6 +165,8 @@ typedef struct WireMessage {
                 WireGc gc;
                 WireKick kick;
                 WireReport report;
+                WireWatch watch;
+                WireEvents events;
                 WireError error;
         };
 } WireMessage;

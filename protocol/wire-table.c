@@ -247,6 +247,32 @@ static const WireField kick_fields[] = {
         U64(1, WireKick, lease),
 };
 
+static const WireField event_fields[] = {
+        U64(1, WireEvent, sequence),
+        U64(2, WireEvent, at_ns),
+        U32(3, WireEvent, event),
+        U32(4, WireEvent, state),
+        STRING(5, WireEvent, region, SHMB_NAME_MAX),
+        U64(6, WireEvent, generation),
+        U64(7, WireEvent, lease),
+        U32(8, WireEvent, role),
+        U32(9, WireEvent, uid),
+        U32(10, WireEvent, pid),
+        STRING(11, WireEvent, command, SHMB_DESCRIPTION_MAX),
+        STRING(12, WireEvent, reason, SHMB_SENTENCE_MAX),
+};
+const WireTable wire_table_event = TABLE(event_fields, sizeof(WireEvent));
+
+static const WireField watch_fields[] = {
+        OPTIONAL(1, WireWatch, name, SHMB_NAME_MAX),
+};
+
+static const WireField events_fields[] = {
+        BOOL(1, WireEvents, resync),
+        U64(2, WireEvents, sequence),
+        PAGE(3, WireEvents, entries, n_entries, n_bytes_entries),
+};
+
 static const WireField report_fields[] = {
         BOOL(1, WireReport, applied),
         BOOL(2, WireReport, truncated),
@@ -272,6 +298,7 @@ static const WireTable bodies[] = {
         [WIRE_POLL] = TABLE(fetch_fields, sizeof(WireFetch)),
         [WIRE_SEGMENT] = TABLE(segment_fields, sizeof(WireSegment)),
         [WIRE_KICK] = TABLE(kick_fields, sizeof(WireKick)),
+        [WIRE_WATCH] = TABLE(watch_fields, sizeof(WireWatch)),
         [WIRE_ERROR] = TABLE(error_fields, sizeof(WireError)),
         [WIRE_WELCOME] = TABLE(welcome_fields, sizeof(WireWelcome)),
         [WIRE_ATTACHED] = TABLE(attached_fields, sizeof(WireAttached)),
@@ -280,10 +307,11 @@ static const WireTable bodies[] = {
         [WIRE_HOLDERS] = TABLE(holders_fields, sizeof(WireHolders)),
         [WIRE_STATUS_INFO] = TABLE(status_fields, sizeof(WireStatusInfo)),
         [WIRE_REPORT] = TABLE(report_fields, sizeof(WireReport)),
+        [WIRE_EVENTS] = TABLE(events_fields, sizeof(WireEvents)),
 };
 static const WireTable empty = { .fields = NULL };
 
-static_assert(sizeof(bodies) / sizeof(*bodies) == WIRE_REPORT + 1, "a message has no table");
+static_assert(sizeof(bodies) / sizeof(*bodies) == WIRE_EVENTS + 1, "a message has no table");
 
 const WireTable *wire_table_of(unsigned type) {
         if (type == WIRE_STATUS || type == WIRE_OK)

@@ -64,3 +64,4 @@ const WireTable *wire_table_of(unsigned type);
 extern const WireTable wire_table_region;
 extern const WireTable wire_table_holder;
 extern const WireTable wire_table_line; /* of one const char * */
+extern const WireTable wire_table_event;

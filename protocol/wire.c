@@ -282,6 +282,10 @@ int wire_line_append(void *page, size_t size, size_t *n_bytes, const char *line)
         return append(page, size, n_bytes, &wire_table_line, &line);
 }
 
+int wire_event_append(void *page, size_t size, size_t *n_bytes, const WireEvent *event) {
+        return append(page, size, n_bytes, &wire_table_event, event);
+}
+
 /*
  * Decoding
  */
@@ -541,5 +545,15 @@ int wire_line_next(const WireReport *report, size_t *at, const char **ret_line) 
 
         if (r > 0)
                 *ret_line = line;
+        return r;
+}
+
+int wire_event_next(const WireEvents *events, size_t *at, WireEvent *ret_event) {
+        WireEvent event;
+        int r = next_entry(events->entries, events->n_bytes_entries, at, &wire_table_event,
+                           &event);
+
+        if (r > 0)
+                *ret_event = event;
         return r;
 }

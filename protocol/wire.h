@@ -62,6 +62,7 @@ int wire_decode(const void *packet, size_t n_bytes, WireMessage *ret_message);
 int wire_region_append(void *page, size_t size, size_t *n_bytes, const WireRegion *region);
 int wire_holder_append(void *page, size_t size, size_t *n_bytes, const WireHolder *holder);
 int wire_line_append(void *page, size_t size, size_t *n_bytes, const char *line);
+int wire_event_append(void *page, size_t size, size_t *n_bytes, const WireEvent *event);
 
 /*
  * Walk the entries of a decoded reply. @at starts at 0 and is the caller's cursor.
@@ -70,3 +71,4 @@ int wire_line_append(void *page, size_t size, size_t *n_bytes, const char *line)
 int wire_region_next(const WireListing *listing, size_t *at, WireRegion *ret_region);
 int wire_holder_next(const WireHolders *holders, size_t *at, WireHolder *ret_holder);
 int wire_line_next(const WireReport *report, size_t *at, const char **ret_line);
+int wire_event_next(const WireEvents *events, size_t *at, WireEvent *ret_event);

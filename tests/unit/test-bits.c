@@ -48,6 +48,8 @@ static void test_bits_spellings_are_pinned_to_values(void **state) {
         assert_string_equal(shmb_region_state_to_string((ShmbRegionState)5), "lost");
         assert_string_equal(shmb_occupancy_to_string((ShmbOccupancy)0), "vacant");
         assert_string_equal(shmb_occupancy_to_string((ShmbOccupancy)2), "unproven");
+        assert_string_equal(shmb_event_to_string((ShmbEvent)1), "declared");
+        assert_string_equal(shmb_event_to_string((ShmbEvent)8), "removed");
 }
 
 static void test_bits_each_spelling_reads_back_as_its_value(void **state) {
@@ -90,6 +92,7 @@ static void test_bits_a_newer_value_is_called_unknown(void **state) {
         assert_string_equal(shmb_object_kind_to_string(_SHMB_OBJECT_N), "unknown");
         assert_string_equal(shmb_region_state_to_string(_SHMB_REGION_N), "unknown");
         assert_string_equal(shmb_occupancy_to_string(_SHMB_PARTY_N), "unknown");
+        assert_string_equal(shmb_event_to_string(_SHMB_EVENT_N), "unknown");
 }
 
 static void test_status_gives_each_refusal_an_errno_of_its_own(void **state) {

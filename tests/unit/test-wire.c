@@ -26,7 +26,7 @@ static const uint16_t types[] = {
         WIRE_RESUME,   WIRE_LIST,     WIRE_WHO,     WIRE_STATUS,      WIRE_RELOAD,
         WIRE_GC,       WIRE_POLL,     WIRE_SEGMENT, WIRE_OK,          WIRE_ERROR,
         WIRE_WELCOME,  WIRE_ATTACHED, WIRE_RESUMED, WIRE_LISTING,     WIRE_HOLDERS,
-        WIRE_STATUS_INFO, WIRE_REPORT,  WIRE_KICK,
+        WIRE_STATUS_INFO, WIRE_REPORT,  WIRE_KICK,  WIRE_WATCH,       WIRE_EVENTS,
 };
 #define N_TYPES (sizeof(types) / sizeof(*types))
 
@@ -355,7 +355,7 @@ static void test_wire_unknown_type_tells_type_and_id_only(void **state) {
         /* holes of the numbering are no messages */
         packet_start(&p, WIRE_NONE);
         assert_int_equal(packet_decode(&p, &m), -EOPNOTSUPP);
-        packet_start(&p, WIRE_KICK + 1);
+        packet_start(&p, WIRE_WATCH + 1);
         assert_int_equal(packet_decode(&p, &m), -EOPNOTSUPP);
 }
 

@@ -46,6 +46,7 @@ static const WireMessage specimens[] = {
         { .type = WIRE_POLL, .id = 5, .fetch = { 0x52, 3, 62 } },
         { .type = WIRE_SEGMENT, .id = 20, .segment = { 0x56, 63, 2, 0x1234, 0x5678 } },
         { .type = WIRE_KICK, .id = 21, .kick = { 0x57 } },
+        { .type = WIRE_WATCH, .id = 22, .watch = { "a/raw" } },
         { .type = WIRE_OK, .id = UINT64_MAX },
         { .type = WIRE_ERROR,
           .id = 12,
@@ -90,8 +91,25 @@ static const WireMessage specimens[] = {
                       .n_deaths = 44,
                       .n_replaced = 45 } },
         { .type = WIRE_REPORT, .id = 19, .report = { .applied = true, .truncated = true } },
+        { .type = WIRE_EVENTS, .id = 23, .events = { .resync = true, .sequence = 58 } },
 };
 #define N_SPECIMENS (sizeof(specimens) / sizeof(*specimens))
+
+static const WireEvent events[] = {
+        { .sequence = 51,
+          .at_ns = 52,
+          .event = 5,
+          .state = 2,
+          .region = "telemetry/imu",
+          .generation = 53,
+          .lease = 54,
+          .role = 1,
+          .uid = 55,
+          .pid = 56,
+          .command = "imu-driver",
+          .reason = "why" },
+        { .sequence = 57, .event = 8, .region = "a/raw", .command = "", .reason = "" },
+};
 
 static const WireRegion regions[] = {
         { .name = "telemetry/imu",
@@ -160,6 +178,7 @@ static const char *const hex[] = {
         "500000000d000000140000000000000001000800560000000000000000000000020004003f000000"
         "03000400020000000400080034120000000000000000000005000800785600000000000000000000",
         "200000000e000000150000000000000001000800570000000000000000000000",
+        "2000000011000000160000000000000001000600612f72617700000000000000",
         "1000000040000000ffffffffffffffff",
         "50000000410000000c00000000000000010004000900000002003100657665727920736561742069"
         "732068656c643a20736565206073686d62726f6b657263746c2077686f20612f7261776000000000",
@@ -208,6 +227,13 @@ static const char *const hex[] = {
         "60000000480000001300000000000000010004000100000002000400010000000300380001001000"
         "01000a0061646420612f726177000000000000000100000000000000010010000100090072656d6f"
         "76652062000000000000000000000000",
+        "000100004a00000017000000000000000100040001000000020008003a0000000000000000000000"
+        "0300d000010098000100080033000000000000000000000002000800340000000000000000000000"
+        "0300040005000000040004000200000005000e0074656c656d657472792f696d7500000000000000"
+        "06000800350000000000000000000000070008003600000000000000000000000800040001000000"
+        "09000400370000000a000400380000000b000b00696d752d64726976657200000c00040077687900"
+        "000000000100280001000800390000000000000000000000030004000800000005000600612f7261"
+        "77000000000000000000000000000000",
 };
 
 static size_t find(unsigned type) {
@@ -239,6 +265,11 @@ static void fill_pages(WireMessage *message) {
                 wire_line_append(page, sizeof(page), &n, "remove b");
                 message->report.lines = page;
                 message->report.n_bytes_lines = n;
+        } else if (message->type == WIRE_EVENTS) {
+                wire_event_append(page, sizeof(page), &n, &events[0]);
+                wire_event_append(page, sizeof(page), &n, &events[1]);
+                message->events.entries = page;
+                message->events.n_bytes_entries = n;
         }
 }
 
