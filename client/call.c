@@ -108,15 +108,14 @@ static int refused(struct shmb *c, const WireError *error) {
         return -shmb_status_to_errno(error->status);
 }
 
-/* One round trip on the connection as it is. -EPIPE: it is gone, ask again. */
-static int exchange(struct shmb *c, const WireMessage *request, WireType type, int64_t deadline,
-                    WireMessage *ret_reply, ShmbFds *ret_fds) {
+/* The reply to what was sent. -EPIPE: the connection is gone, ask again. */
+static int collect(struct shmb *c, uint64_t id, WireType type, int64_t deadline,
+                   WireMessage *ret_reply, ShmbFds *ret_fds) {
         int r;
 
-        deadline = reply_deadline(deadline);
-        r = send_message(c, request, deadline);
-        while (r == 0)
-                r = receive_one(c, request->id, deadline, ret_reply, ret_fds);
+        do
+                r = receive_one(c, id, deadline, ret_reply, ret_fds);
+        while (r == 0);
         if (r < 0)
                 return r;
 
@@ -131,6 +130,23 @@ static int exchange(struct shmb *c, const WireMessage *request, WireType type, i
         return 0;
 }
 
+/* One round trip on the connection as it is. */
+static int exchange(struct shmb *c, const WireMessage *request, WireType type, int64_t deadline,
+                    WireMessage *ret_reply, ShmbFds *ret_fds) {
+        int r;
+
+        deadline = reply_deadline(deadline);
+        r = send_message(c, request, deadline);
+        return r < 0 ? r : collect(c, request->id, type, deadline, ret_reply, ret_fds);
+}
+
+static int expect_no_fds(struct shmb *c, ShmbFds *fds) {
+        if (fds->n == 0)
+                return 0;
+        shmb__fds_close(fds);
+        return broken(c, "with descriptors that nobody asked for");
+}
+
 static int exchange_plain(struct shmb *c, WireMessage *request, WireType type, int64_t deadline,
                           WireMessage *ret_reply) {
         ShmbFds fds = {};
@@ -138,11 +154,7 @@ static int exchange_plain(struct shmb *c, WireMessage *request, WireType type, i
 
         request->id = ++c->last_id;
         r = exchange(c, request, type, deadline, ret_reply, &fds);
-        if (r == 0 && fds.n > 0) {
-                shmb__fds_close(&fds);
-                return broken(c, "with descriptors that nobody asked for");
-        }
-        return r;
+        return r < 0 ? r : expect_no_fds(c, &fds);
 }
 
 static int say_hello(struct shmb *c, int64_t deadline) {
@@ -309,4 +321,30 @@ int shmb__call(struct shmb *c, WireMessage *request, WireType type, int64_t dead
         if (r != -EPIPE)
                 c->retry_delay = SHMB__RETRY_MIN_MS * SHMB__MS;
         return r == -EPIPE ? -ECONNREFUSED : r;
+}
+
+int shmb__post(struct shmb *c, WireMessage *request, int64_t deadline) {
+        int r;
+
+        request->id = ++c->last_id;
+        r = ensure(c, deadline);
+        return r < 0 ? r : send_message(c, request, reply_deadline(deadline));
+}
+
+int shmb__await(struct shmb *c, uint64_t id, WireType type, int64_t deadline,
+                WireMessage *ret_reply) {
+        ShmbFds fds = {};
+        int r;
+
+        r = collect(c, id, type, deadline, ret_reply, &fds);
+        if (r == 0)
+                r = expect_no_fds(c, &fds);
+        if (r == -EPIPE) {
+                shmb__drop(c);
+                shmb__say(&c->error, "%s: the broker hangs up", c->path);
+                back_off(c);
+        } else if (r != -ETIMEDOUT) {
+                c->retry_delay = SHMB__RETRY_MIN_MS * SHMB__MS;
+        }
+        return r;
 }

@@ -70,7 +70,7 @@ struct shmb *shmb__unref(struct shmb *c) {
         return last ? destroy(c) : NULL;
 }
 
-static int connect_new(struct shmb *c, const char *socket_path) {
+static int init(struct shmb *c, const char *socket_path) {
         int r;
 
         r = shmb__process_enter(&c->process);
@@ -82,10 +82,27 @@ static int connect_new(struct shmb *c, const char *socket_path) {
                 shmb__say(&c->error, "no randomness from the kernel");
                 return -EIO;
         }
-        r = shmb__socket_path(socket_path, c->path, &c->error);
-        if (r < 0)
+        return shmb__socket_path(socket_path, c->path, &c->error);
+}
+
+int shmb__new(const char *path, struct shmb **ret, ShmbSentence *sentence) {
+        struct shmb *c = calloc(1, sizeof(*c));
+        int r;
+
+        if (!c)
+                return -ENOMEM;
+        pthread_mutex_init(&c->lock, NULL);
+        c->fd = c->epoll_fd = c->timer_fd = -1;
+        c->n_refs = 1;
+        c->retry_delay = SHMB__RETRY_MIN_MS * SHMB__MS;
+        r = init(c, path);
+        if (r < 0) {
+                *sentence = c->error;
+                destroy(c);
                 return r;
-        return shmb__connect_once(c, shmb__now() + SHMB__CONNECT_NS);
+        }
+        *ret = c;
+        return 0;
 }
 
 /**
@@ -106,15 +123,10 @@ int shmb_connect(const char *socket_path, struct shmb **ret) {
         connect_error.text[0] = '\0';
         if (!ret)
                 return -EINVAL;
-        c = calloc(1, sizeof(*c));
-        if (!c)
-                return -ENOMEM;
-
-        pthread_mutex_init(&c->lock, NULL);
-        c->fd = c->epoll_fd = c->timer_fd = -1;
-        c->n_refs = 1;
-        c->retry_delay = SHMB__RETRY_MIN_MS * SHMB__MS;
-        r = connect_new(c, socket_path);
+        r = shmb__new(socket_path, &c, &connect_error);
+        if (r < 0)
+                return r;
+        r = shmb__connect_once(c, shmb__now() + SHMB__CONNECT_NS);
         if (r < 0) {
                 connect_error = c->error;
                 destroy(c);
@@ -158,6 +170,11 @@ static int watch(struct shmb *c) {
             errno != EEXIST)
                 return -errno;
         return 0;
+}
+
+void shmb__arm(struct shmb *c) {
+        if (c->epoll_fd >= 0 && watch(c) < 0)
+                shmb__drop(c);
 }
 
 static int make_epoll(struct shmb *c) {
@@ -228,8 +245,7 @@ int shmb_dispatch(struct shmb *c) {
                 return 0;
         shmb__take_events(c);
         r = shmb__connect_once(c, 0);
-        if (c->epoll_fd >= 0 && watch(c) < 0)
-                shmb__drop(c);
+        shmb__arm(c);
         shmb__unlock(c);
         return r;
 }

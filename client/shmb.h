@@ -64,6 +64,19 @@ bool shmb__is_ours(const struct shmb *c);
 int shmb__lock(struct shmb *c, int64_t deadline);
 void shmb__unlock(struct shmb *c);
 
+/**
+ * shmb__new() - a connection that is not connected yet: whoever calls does that
+ * @path:       as of shmb_connect()
+ * @ret:        connection, for shmb_close()
+ * @sentence:   why not
+ *
+ * Return: 0; -EINVAL, -ENAMETOOLONG, -ENOMEM, -EIO, and errors of shmb__process_enter().
+ */
+int shmb__new(const char *path, struct shmb **ret, ShmbSentence *sentence);
+
+/* After a call in an event loop: shmb_fd() watches what there is to wait for now. */
+void shmb__arm(struct shmb *c);
+
 struct shmb *shmb__ref(struct shmb *c);
 /* Gives one reference up; closes and frees with the last. Not under the lock. */
 struct shmb *shmb__unref(struct shmb *c);
@@ -82,6 +95,22 @@ struct shmb *shmb__unref(struct shmb *c);
  */
 int shmb__call(struct shmb *c, WireMessage *request, WireType type, int64_t deadline,
                WireMessage *ret_reply, ShmbFds *ret_fds);
+
+/**
+ * shmb__post() - the first half of shmb__call(): say it, over a connection that is made if need be
+ *
+ * Return: 0; -EPIPE (broken, say it again); others of shmb__call().
+ */
+int shmb__post(struct shmb *c, WireMessage *request, int64_t deadline);
+
+/**
+ * shmb__await() - the other half: the reply to request @id, which may come at any time
+ *
+ * Return: 0; -ETIMEDOUT (not yet: await it again); -EPIPE (broken, post it anew); others of
+ * shmb__call().
+ */
+int shmb__await(struct shmb *c, uint64_t id, WireType type, int64_t deadline,
+                WireMessage *ret_reply);
 
 /* A packet that wants no reply (id 0); under the lock. Failure shows at the next call. */
 void shmb__tell(struct shmb *c, WireMessage *message);

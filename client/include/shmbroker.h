@@ -79,6 +79,7 @@ extern "C" {
 
 struct shmb;        /* a connection to the broker */
 struct shmb_region; /* a role in a region */
+struct shmb_watch;  /* what happens to regions */
 
 enum shmb_role {
         SHMB_PRODUCE = 1,
@@ -161,6 +162,30 @@ struct shmb_stats {
         uint64_t high_water;    /* most items that a lane had in flight */
 };
 
+enum shmb_event_type {
+        SHMB_DECLARED = 1, /* it can be attached from now on */
+        SHMB_CREATED,      /* its memory exists */
+        SHMB_CHANGED,      /* its declaration, an object of it, its memory was lost: `reason` */
+        SHMB_ATTACHED,     /* a lease began */
+        SHMB_DETACHED,     /* a lease is over; `reason`, if that was not its holder's wish */
+        SHMB_REFUSED,      /* the rules refused somebody; on the admin socket only */
+        SHMB_REAPED,       /* its memory is gone; it may still be declared */
+        SHMB_REMOVED,      /* it cannot be attached any more */
+        SHMB_PRESENT = 64, /* it was there when the watch began, or began anew */
+        SHMB_MISSED        /* something was missed: forget what was known, it comes again */
+};
+
+struct shmb_event {
+        size_t size;        /* sizeof(struct shmb_event), set by the caller */
+        uint32_t type;      /* enum shmb_event_type, or a newer one: skip those */
+        uint32_t ready;     /* 1: behind this the region can be attached */
+        uint32_t role, uid, pid; /* of whose lease or wish it is; 0 if nobody's */
+        uint64_t sequence;  /* of all events in this boot: ascends, with gaps where others' are */
+        uint64_t time_ns;   /* CLOCK_BOOTTIME */
+        uint64_t generation, lease; /* 0 if there is none */
+        const char *region, *command, *reason; /* "" if there is none; never NULL */
+};
+
 /* Connection. NULL: $SHMBROKER_SOCKET, else the user's own broker if it is there, else the
  * system's. */
 int shmb_connect(const char *socket_path, struct shmb **ret);
@@ -181,6 +206,8 @@ const char *shmb_version(void);
 /* A role in a region. Both handles may be closed in either order. */
 int shmb_attach(struct shmb *c, const char *name, enum shmb_role role,
                 const struct shmb_attach *want, struct shmb_region **ret);
+/* What happens to one region, or with NULL to all that give this user a role. */
+int shmb_watch(struct shmb *c, const char *name, int64_t timeout_ns, struct shmb_watch **ret);
 
 #if defined(__cplusplus) && defined(__GNUC__)
 #pragma GCC diagnostic pop
@@ -232,6 +259,14 @@ uint64_t shmb_missed(struct shmb_region *r);
 /* raw: the bytes; a store by a SHMB_READ handle is a SIGSEGV. NULL and 0 for other kinds. */
 void *shmb_data(struct shmb_region *r);
 size_t shmb_size(const struct shmb_region *r);
+
+/* First a SHMB_PRESENT for each that is there, then what happens. */
+int shmb_watch_next(struct shmb_watch *w, struct shmb_event *event, int64_t timeout_ns);
+/* Readable: call shmb_watch_next() until it is -EAGAIN. */
+int shmb_watch_fd(struct shmb_watch *w);
+struct shmb_watch *shmb_unwatch(struct shmb_watch *w);
+/* Until it can be attached. */
+int shmb_wait_region(struct shmb *c, const char *name, int64_t timeout_ns);
 
 #ifdef __cplusplus
 }

@@ -16,6 +16,9 @@ LINE_MAX = 100
 FUNCTION_LINES_MAX = 70
 C_LINES_MAX = 600
 H_LINES_MAX = 250
+# The one header that users read: it is their manual as well.
+HEADER = 'client/include/shmbroker.h'
+HEADER_LINES_MAX = 400
 
 LICENCE = 'SPDX-License-Identifier: Apache-2.0'
 
@@ -72,6 +75,8 @@ def check_c(path, text):
     code = tree.blank(text)
     lines = code.split('\n')
     limit = H_LINES_MAX if path.endswith('.h') else C_LINES_MAX
+    if path == HEADER:
+        limit = HEADER_LINES_MAX
     n_lines = text.count('\n')
     if n_lines > limit:
         yield n_lines, f'{n_lines} lines, {limit} at most'
