@@ -43,20 +43,13 @@ int command_list(Ctl *ctl, int n_arguments, char **arguments) {
         return r;
 }
 
-static uint64_t now_ns(clockid_t clock) {
-        struct timespec ts;
-
-        clock_gettime(clock, &ts);
-        return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
-}
-
 static int who_each(void *userdata, const WireHolder *holder) {
         Listing *listing = userdata;
         const struct passwd *entry = getpwuid(holder->uid);
         HolderRow row = {
                 .holder = *holder,
-                .now_boot_ns = now_ns(CLOCK_BOOTTIME),
-                .now_real_ns = now_ns(CLOCK_REALTIME),
+                .now_boot_ns = rows_now_ns(CLOCK_BOOTTIME),
+                .now_real_ns = rows_now_ns(CLOCK_REALTIME),
                 .user = entry ? entry->pw_name : NULL,
         };
 

@@ -50,6 +50,7 @@ int command_check(Ctl *ctl, int n_arguments, char **arguments);
 int command_reload(Ctl *ctl, int n_arguments, char **arguments);
 int command_gc(Ctl *ctl, int n_arguments, char **arguments);
 int command_kick(Ctl *ctl, int n_arguments, char **arguments);
+int command_events(Ctl *ctl, int n_arguments, char **arguments);
 int command_push(Ctl *ctl, int n_arguments, char **arguments);
 int command_pop(Ctl *ctl, int n_arguments, char **arguments);
 

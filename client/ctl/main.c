@@ -76,10 +76,11 @@ static const Option options[_OPTION_N] = {
         [OPTION_PLAN] = { "plan", 0, NULL, "only say what would change" },
         [OPTION_DRY_RUN] = { "dry-run", 0, NULL, "only say what would be collected" },
         [OPTION_COUNT] = { "count", 0, "N",
-                           "end after N items (default 1; 0: no end); raw: N bytes (default all)" },
+                           "end after N items (default 1; 0: no end); raw: N bytes (default\n"
+                           "all); events: N events (default: no end)" },
         [OPTION_TIMEOUT] = { "timeout", 0, "TIME",
-                             "wait this long for an item or room: 0, 500ms, 2s (default: for "
-                             "ever)" },
+                             "wait this long for an item, room or an event: 0, 500ms, 2s\n"
+                             "(default: for ever)" },
         [OPTION_OFFSET] = { "offset", 0, "BYTES", "where to begin in a raw region: 0, 4096, 64K" },
         [OPTION_HELP] = { "help", 'h', NULL, "print this" },
         [OPTION_VERSION] = { "version", 'V', NULL, "print the version" },
@@ -99,6 +100,8 @@ static const Command commands[] = {
           "collect what no lease holds any more" },
         { "kick", "LEASE...", 1, 4096, 0, command_kick,
           "end leases, by their numbers in `who`" },
+        { "events", "[NAME]", 0, 1, BIT(OPTION_JSON) | BIT(OPTION_COUNT) | BIT(OPTION_TIMEOUT),
+          command_events, "what is there, and what happens to it from now on" },
         { "push", "NAME", 1, 1, BIT(OPTION_TIMEOUT) | BIT(OPTION_OFFSET), command_push,
           "standard input into a region, item by item" },
         { "pop", "NAME", 1, 1, BIT(OPTION_COUNT) | BIT(OPTION_TIMEOUT) | BIT(OPTION_OFFSET),

@@ -317,3 +317,65 @@ static const Column status_columns[] = {
 const Shape shape_status = {
         "status", status_columns, N_ELEMENTS(status_columns), status_sections,
 };
+
+/* target: events */
+
+#define E_NUMBER(_name, _present, _number) NUMBER(event, EventRow, _name, _present, _number)
+#define E_TEXT(_name, _text) TEXT(event, EventRow, _name, _text)
+
+uint64_t rows_now_ns(clockid_t clock) {
+        struct timespec ts;
+
+        clock_gettime(clock, &ts);
+        return (uint64_t)ts.tv_sec * UINT64_C(1000000000) + (uint64_t)ts.tv_nsec;
+}
+
+const char *event_name(uint32_t type) {
+        if (type == SHMB_PRESENT)
+                return "present";
+        return type == SHMB_MISSED ? "missed" : shmb_event_to_string(type);
+}
+
+uint64_t event_moment_ns(const EventRow *row) {
+        uint64_t age_ns = row->now_boot_ns - row->event.time_ns;
+
+        if (row->event.time_ns == 0 || age_ns > row->now_real_ns)
+                return row->now_real_ns;
+        return row->now_real_ns - age_ns;
+}
+
+E_NUMBER(sequence, true, row->event.sequence)
+E_TEXT(event, event_name(row->event.type))
+E_TEXT(region, row->event.region)
+E_NUMBER(ready, true, row->event.ready)
+E_NUMBER(generation, row->event.generation != 0, row->event.generation)
+E_NUMBER(lease, row->event.lease != 0, row->event.lease)
+E_NUMBER(uid, row->event.pid != 0, row->event.uid)
+E_NUMBER(pid, row->event.pid != 0, row->event.pid)
+E_TEXT(command, row->event.command)
+E_TEXT(reason, row->event.reason)
+ENUM(event, EventRow, role, row->event.role, 1, _SHMB_ROLE_N, shmb_role_to_string)
+
+static void event_time(const void *data, Cell *cell) {
+        static char text[FORMAT_NUMBER_MAX];
+
+        format_moment(text, sizeof(text), event_moment_ns(data));
+        cell_set_text(cell, text);
+}
+
+static const Column event_columns[] = {
+        { "SEQUENCE", "number among all events", CELL_NUMBER, true, NULL, event_sequence },
+        { "TIME", "when it happened", CELL_TEXT, true, NULL, event_time },
+        { "EVENT", "what happened", CELL_TEXT, true, NULL, event_event },
+        { "REGION", "to which region", CELL_TEXT, true, NULL, event_region },
+        { "READY", "whether it can be attached now", CELL_FLAG, true, NULL, event_ready },
+        { "GENERATION", "generation of the region", CELL_NUMBER, true, NULL, event_generation },
+        { "LEASE", "number of the lease", CELL_NUMBER, true, NULL, event_lease },
+        { "ROLE", "role of the lease", CELL_TEXT, true, NULL, event_role },
+        { "UID", "number of the user", CELL_NUMBER, true, NULL, event_uid },
+        { "PID", "process that connected", CELL_NUMBER, true, NULL, event_pid },
+        { "COMMAND", "name of that process", CELL_TEXT, true, NULL, event_command },
+        { "REASON", "why", CELL_TEXT, true, NULL, event_reason },
+};
+
+const Shape shape_event = { "events", event_columns, N_ELEMENTS(event_columns), NULL };

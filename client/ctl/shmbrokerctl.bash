@@ -64,6 +64,7 @@ _shmbrokerctl() {
                 show | status) common+=' --json --bytes' ;;
                 reload) common+=' --json --plan' ;;
                 gc) common+=' --json --dry-run' ;;
+                events) common+=' --json --count --timeout' ;;
                 push) common+=' --timeout --offset' ;;
                 pop) common+=' --count --timeout --offset' ;;
                 esac
@@ -74,9 +75,9 @@ _shmbrokerctl() {
         case $command in
         '')
                 mapfile -t COMPREPLY < <(compgen -W \
-                        'list show who status check reload gc kick push pop' -- "$cur")
+                        'list show who status check reload gc kick events push pop' -- "$cur")
                 ;;
-        show | who | push | pop)
+        show | who | events | push | pop)
                 mapfile -t COMPREPLY < <(compgen -W "$(shmbrokerctl "${socket[@]}" list \
                         --no-headings --output NAME 2>/dev/null)" -- "$cur")
                 ;;

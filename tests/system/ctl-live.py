@@ -199,6 +199,39 @@ class Looking(Live):
             process.communicate()
         until(lambda: self.row('telemetry/imu')['consumers'] == 0, 'the lease to end')
 
+    def test_events_follow_a_region_until_they_are_as_many_as_asked(self):
+        for options in [], ['--json']:
+            process = subprocess.Popen(command(self.broker, 'events', 'telemetry/books', '--count',
+                                               '3', *options), stdout=subprocess.PIPE,
+                                       env=environment())
+            first = process.stdout.readline()
+            self.ctl('pop', 'telemetry/books', '--count', '1')
+            text = (first + process.communicate()[0]).decode()
+            self.assertEqual(process.returncode, 0)
+            if not options:
+                lines = [line.split(' ', 1) for line in text.splitlines()]
+                self.assertRegex(lines[0][0], r'^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00$')
+                self.assertEqual(lines[0][1], 'present telemetry/books')
+                self.assertRegex(lines[1][1], r'^attached telemetry/books: lease \d+ \(read\), '
+                                 rf'process \d+ \(shmbrokerctl\) of uid {os.getuid()}$')
+                self.assertIn('detached telemetry/books', lines[2][1])
+                continue
+            events, decoder = [], json.JSONDecoder()
+            while text := text.lstrip():
+                document, end = decoder.raw_decode(text)
+                events += document['events']
+                text = text[end:]
+            self.assertEqual([event['event'] for event in events],
+                             ['present', 'attached', 'detached'])
+            self.assertEqual(events[1]['lease'], events[2]['lease'])
+            self.assertIs(events[2]['ready'], True)
+
+    def test_events_end_when_nothing_happens(self):
+        self.assertIn(b'present telemetry/books',
+                      self.ctl('events', 'telemetry/books', '--timeout', '0'))
+        self.assertIn('nothing more happened',
+                      self.refused('events', 'telemetry/books', '--count', '2', '--timeout', '0'))
+
     def test_status(self):
         text = self.ctl('status').decode()
         self.assertIn(f'  pid            {self.broker.process.pid}\n', text)

@@ -138,7 +138,7 @@ class Documents(unittest.TestCase):
         cls.columns = re.findall(r'^ [ *]([A-Z_]+) ', text, re.M)
 
     def test_help_lists_what_there_is(self):
-        self.assertEqual(len(self.commands), 10)
+        self.assertEqual(len(self.commands), 11)
         self.assertIn('json', self.options)
         self.assertIn('REDELIVERED', self.columns)
 
