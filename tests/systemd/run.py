@@ -6,6 +6,7 @@ Skipped, with the reason, where a container cannot be had.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import traceback
@@ -17,6 +18,8 @@ import scenarios
 def install(build, root):
     subprocess.run(['meson', 'install', '-C', build, '--no-rebuild', '--quiet', '--destdir', root],
                    check=True, stdout=subprocess.DEVNULL)
+    # What is in its /tmp is not in the container's, and the build may be there.
+    shutil.copy(os.path.join(build, 'tests/systemd/soak-load'), root / 'usr/local/bin')
 
 
 def explain(text):
