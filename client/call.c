@@ -228,6 +228,9 @@ static int come_back(struct shmb *c, int64_t deadline) {
                 r = resume_regions(c, deadline);
         if (r < 0)
                 shmb__drop(c);
+        else
+                c->retry_delay = shmb__earlier(c->retry_delay,
+                                               SHMB__RETRY_ANSWERED_MS * SHMB__MS);
         if (r == -EPIPE)
                 shmb__say(&c->error, "%s: the broker hangs up", c->path);
         return r == -EPIPE ? -ECONNREFUSED : r;

@@ -41,6 +41,9 @@ struct shmb {
 enum {
         SHMB__RETRY_MIN_MS = 10,
         SHMB__RETRY_MAX_MS = 1000,
+        /* At most, where a broker had answered: its end since is a new one, and it may live for
+         * less than the longest pause. */
+        SHMB__RETRY_ANSWERED_MS = 100,
         /* Room for any request of ours. */
         SHMB__REQUEST_SIZE = 1024,
 };

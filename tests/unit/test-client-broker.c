@@ -135,6 +135,14 @@ static void test_a_broker_that_hangs_up_at_each_request_is_given_up_in_time(void
         assert_true(fake.n_requests[WIRE_HELLO] < 12);
 }
 
+/* As where brokers die one after the other: each lives for less than a second. */
+static void test_a_broker_that_answered_is_asked_again_soon(void **state) {
+        fake.fault = FAKE_HANG_UP;
+        assert_int_equal(observe(3000 * MS), -ECONNREFUSED);
+        fake.fault = FAKE_FINE;
+        assert_in_range(fake.n_requests[WIRE_HELLO], 34, 80);
+}
+
 static void test_lease_that_is_fenced_ends_at_once(void **state) {
         assert_int_equal(try_push(), 0);
         fake.resume_verdict = WIRE_VERDICT_FENCED;
@@ -300,6 +308,7 @@ int main(void) {
                 TEST(test_control_calls_say_that_nobody_is_there),
                 TEST(test_control_calls_wait_for_the_broker_within_their_time),
                 TEST(test_a_broker_that_hangs_up_at_each_request_is_given_up_in_time),
+                TEST(test_a_broker_that_answered_is_asked_again_soon),
                 TEST(test_lease_that_is_fenced_ends_at_once),
                 TEST(test_lease_that_nobody_knows_ends_at_once),
                 TEST(test_region_that_was_replaced_is_drained_first),
