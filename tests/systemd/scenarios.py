@@ -60,6 +60,8 @@ for ((n = 1; n <= {SOAK_ENDS}; n++)); do
         before=$(broker)
         if ((n % 6 == 0)); then systemctl restart shmbrokerd; else kill -KILL "$before"; fi
         until after=$(broker); [[ $after != 0 && $after != "$before" ]]; do sleep 0.01; done
+        # One in four dies before it is ready.
+        until ((n % 4 == 0)) || systemctl is-active -q shmbrokerd; do sleep 0.01; done
 done
 '''
 
