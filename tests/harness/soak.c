@@ -18,6 +18,8 @@
 #include "tests/harness/soak.h"
 
 #define PATIENCE_NS INT64_C(100000000)
+/* Of an attach: far more than a restart takes, on a machine that has a lot else to do. */
+#define VISIT_NS INT64_C(30000000000)
 
 struct SoakTally {
         _Atomic bool stop;
@@ -101,8 +103,8 @@ static void note_visit(uint64_t took_ns) {
         atomic_fetch_add(&tally->n_visits, 1);
 }
 
-/* Until the end; each call with what time the library gives it by default. */
 static void visit(void *data) {
+        struct shmb_attach want = SHMB_ATTACH_INIT;
         struct shmb_region *r;
         struct shmb *c = NULL;
         uint64_t start, i;
@@ -111,10 +113,11 @@ static void visit(void *data) {
         /* Who connects for the first time does not wait for a broker that is away. */
         child_equal(shmb_connect(broker->socket, &c), 0);
         child_say("connected");
+        want.timeout_ns = VISIT_NS;
         for (i = 0; !atomic_load(&tally->stop); i++) {
                 start = broker_now_ns();
                 result = shmb_attach(c, broker_name(broker, i % 2 ? "visited" : "brief"),
-                                     SHMB_READ, NULL, &r);
+                                     SHMB_READ, &want, &r);
                 if (result != 0)
                         child_fail(__FILE__, __LINE__, shmb_error(c), result);
                 shmb_detach(r);
