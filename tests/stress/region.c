@@ -57,6 +57,8 @@ Region *region_new(const StressShape *shape, const ShmbGeometry *geometry) {
                 region->lanes[i] = object_new(region, SHMB_OBJECT_LANE);
         for (i = 0; i < shape->n_consumers; i++)
                 region->seats[i] = object_new(region, SHMB_OBJECT_SEAT);
+        if (shmb_geometry_competes(&region->geometry))
+                region->group = object_new(region, SHMB_OBJECT_GROUP);
         return region;
 }
 
@@ -68,6 +70,8 @@ void region_free(void *data) {
                 munmap(region->lanes[i].memory, region->lanes[i].n_bytes);
         for (i = 0; i < region->geometry.n_seats; i++)
                 munmap(region->seats[i].memory, region->seats[i].n_bytes);
+        if (region->group.memory)
+                munmap(region->group.memory, region->group.n_bytes);
         free(region);
 }
 

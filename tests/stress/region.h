@@ -16,6 +16,12 @@ typedef struct Region {
         _Atomic uint64_t backed[STRESS_ENDS_MAX]; /* queue: as that of each lane's party */
         _Atomic uint32_t epoch;
         ShmbMapped lanes[STRESS_ENDS_MAX], seats[STRESS_ENDS_MAX];
+        /* competing consumers: */
+        ShmbMapped group;
+        ShmbParty parties[STRESS_ENDS_MAX]; /* of the seats */
+        _Atomic uint64_t n_leases;    /* given out */
+        _Atomic uint32_t n_staying;   /* seats that are not left for good */
+        _Atomic uint64_t n_abandoned; /* items that members held who died */
 } Region;
 
 /* region_new() - @geometry says what differs from items of this shape in a ring */

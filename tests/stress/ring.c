@@ -11,6 +11,7 @@
 
 #include "memory/ring-plain.h"
 #include "tests/stress/region.h"
+#include "tests/stress/ring.h"
 
 enum {
         N_SEGMENTS = 4, /* of a lane, if it has as many slots */
@@ -26,7 +27,7 @@ static void *reliable_create(StressShape *shape) {
                                                  .delivery = SHMB_DELIVERY_RELIABLE});
 }
 
-static void ring_produce(StressEnd *end) {
+void ring_produce(StressEnd *end) {
         Region *region = end->stress->region;
         ShmbRingProducer *producer = region_handle_new(end, sizeof(*producer));
         int r;
@@ -84,30 +85,32 @@ static int push_in_place(StressEnd *end, uint32_t n_max) {
         return r < 0 ? r : (int)n;
 }
 
-static int ring_push(StressEnd *end, uint32_t n_max) {
+int ring_push_quietly(StressEnd *end, uint32_t n_max) {
         uint64_t items[STRESS_BATCH_MAX * STRESS_ITEM_MAX / 8];
         uint32_t item_size = end->stress->shape.item_size, n, i;
         ShmbRingProducer *producer = end->handle;
-        int r;
 
         n = 1 + (uint32_t)stress_random(end, n_max);
         for (i = 0; i < n; i++)
                 stress_fill(end, (uint8_t *)items + (size_t)i * item_size, end->n_moved + i);
         switch (stress_random(end, 4)) {
         case 0:
-                r = push_in_place(end, n);
-                break;
+                return push_in_place(end, n);
         case 1:
-                r = shmb_ring_push_plain(producer, items)
-                    ? 1 : shmb_ring_push_n(producer, items, 1, SHMB_RING_EXACT);
-                break;
+                return shmb_ring_push_plain(producer, items)
+                       ? 1 : shmb_ring_push_n(producer, items, 1, SHMB_RING_EXACT);
         case 2:
-                r = shmb_ring_push_n(producer, items, 1, SHMB_RING_LAZY);
-                break;
+                return shmb_ring_push_n(producer, items, 1, SHMB_RING_LAZY);
         default:
-                r = shmb_ring_push_n(producer, items, n, SHMB_RING_EXACT);
-                break;
+                return shmb_ring_push_n(producer, items, n, SHMB_RING_EXACT);
         }
+}
+
+static int ring_push(StressEnd *end, uint32_t n_max) {
+        ShmbRingProducer *producer = end->handle;
+        int r = ring_push_quietly(end, n_max);
+        uint32_t i;
+
         if (r > 0)
                 for (i = 0; i < end->stress->shape.n_consumers; i++)
                         shmb_waker_look(&producer->waker, i);
@@ -157,7 +160,7 @@ static int ring_pop(StressEnd *end) {
         return r;
 }
 
-static uint32_t ring_producer_words(StressEnd *end, ShmbSleepWord *ret_words) {
+uint32_t ring_producer_words(StressEnd *end, ShmbSleepWord *ret_words) {
         return shmb_ring_producer_words(end->handle, ret_words);
 }
 
@@ -165,7 +168,7 @@ static uint32_t ring_consumer_words(StressEnd *end, ShmbSleepWord *ret_words) {
         return shmb_ring_consumer_words(end->handle, ret_words);
 }
 
-static int ring_producer_look(StressEnd *end) {
+int ring_producer_look(StressEnd *end) {
         return shmb_ring_producer_look(end->handle, SHMB_RING_EXACT);
 }
 

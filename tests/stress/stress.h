@@ -28,9 +28,10 @@ enum {
         STRESS_ITEM_MAX = 256, /* bytes, a multiple of 8 */
 };
 
-/* Of the items of one producer, in whichever delivery, a consumer sees later ones later. */
+/* Of the items of one producer a consumer sees later ones later, but for those that compete. */
 typedef enum StressDelivery {
-        STRESS_EACH_TO_ONE, /* ring, stream, queue: one consumer, or several that compete */
+        STRESS_EACH_TO_ONE, /* ring, stream, queue: one consumer */
+        STRESS_EACH_TO_ANY, /* several that compete: what one gives back another one gets */
         STRESS_EACH_TO_ALL, /* broadcast: reliable */
         STRESS_SOME_TO_ALL, /* broadcast: lossy; latest */
 } StressDelivery;
@@ -65,7 +66,8 @@ struct StressKind {
         void (*consume)(StressEnd *end);
         void (*detach)(StressEnd *end);
         /* move up to STRESS_BATCH_MAX items by some operation, and wake whom it concerns: how many,
-         * 0 (changed its mind), -EAGAIN; consumers call stress_see() for each */
+         * 0 (changed its mind), -EAGAIN; consumers call stress_see() for each, and one that leaves
+         * for good returns -ESHUTDOWN */
         int (*push)(StressEnd *end, uint32_t n_max);
         int (*pop)(StressEnd *end);
         /* S1 and S4 of memory/sleep.h; NULL for a side that never waits */
@@ -86,8 +88,8 @@ struct Stress {
         StressEnd producers[STRESS_ENDS_MAX], consumers[STRESS_ENDS_MAX];
 };
 
-extern const StressKind stress_latest, stress_lossy, stress_queue, stress_reliable, stress_ring,
-                stress_stream, stress_unordered;
+extern const StressKind stress_group, stress_latest, stress_lossy, stress_queue, stress_reliable,
+                stress_ring, stress_stream, stress_unordered;
 
 /** stress_random() - below @n, from the end's own sequence */
 uint64_t stress_random(StressEnd *end, uint64_t n);
