@@ -9,7 +9,7 @@ import sys
 
 SKIP = 77
 
-FLAGS = ['-D_GNU_SOURCE', '-DPACKAGE_VERSION="0"', '-std=gnu17', '-O2', '-g', '-fno-common', '-pthread',
+FLAGS = ['-D_GNU_SOURCE', '-D_FILE_OFFSET_BITS=64', '-DPACKAGE_VERSION="0"', '-std=gnu17', '-O2', '-g', '-fno-common', '-pthread',
          '-Wall', '-Wextra', '-Werror', '-Wno-unknown-warning-option', '-Wno-unused-parameter',
          '-Wno-missing-field-initializers', '-Wno-maybe-uninitialized',
          # A note about what compilers before gcc 11 did; the asserts of layout.h decide.

@@ -35,6 +35,16 @@ void shim_fail(const char *file, int line, const char *format, ...) {
         longjmp(back, OUTCOME_FAILED);
 }
 
+void print_message(const char *format, ...) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        vprintf(format, arguments);
+        va_end(arguments);
+        /* A test that crashes has said how far it came. */
+        fflush(stdout);
+}
+
 void shim_skip(void) {
         longjmp(back, OUTCOME_SKIPPED);
 }

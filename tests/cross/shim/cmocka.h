@@ -45,6 +45,9 @@ void shim_fail(const char *file, int line, const char *format, ...)
                 __attribute__((noreturn, format(printf, 3, 4)));
 void shim_skip(void) __attribute__((noreturn));
 
+/* What a test says while it runs. */
+void print_message(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 void shim_true(unsigned long long value, const char *what, const char *file, int line);
 void shim_equal(unsigned long long a, unsigned long long b, int is_equal, const char *file,
                 int line);
