@@ -14,6 +14,7 @@
 
 #include <string.h>
 
+#include "memory/group-older.h"
 #include "memory/group.h"
 
 /*
@@ -24,7 +25,7 @@
 static void group_open(ShmbGroupLane *lane) {
         lane->open = true;
         /* release: what was done in an older one, or abandoned there, comes before; pairs with
-         * acquire in group_may_open() */
+         * acquire in shmb_group_may_open() */
         shmb_store_release(&lane->place->epoch, lane->epoch);
 }
 
@@ -208,32 +209,9 @@ static bool group_find(ShmbGroupLane *lane) {
         return false;
 }
 
-/*
- * Whether the words of this lane are ours to use: those of an older object are of use to members
- * only who are in it. Others are in none, or are there already, behind the last item of it.
- */
-static bool group_may_open(const ShmbGroupMember *member, const ShmbGroupLane *lane) {
-        size_t index = (size_t)(lane - member->lanes);
-        uint32_t i, epoch;
-        bool alone = true;
-
-        for (i = 0; i < member->n_seats; i++) {
-                /* acquire, both: what he did in an older one is behind us; pair with release in
-                 * control_set_party() and group_open() */
-                if (i == member->index ||
-                    shmb_load_acquire(&member->parties[i].occupancy) == SHMB_PARTY_VACANT)
-                        continue;
-                epoch = shmb_load_acquire(&member->seats[i]->places[index].epoch);
-                if (epoch == lane->epoch)
-                        return true;
-                alone = alone && epoch == 0;
-        }
-        return alone;
-}
-
 static bool group_try_open(const ShmbGroupMember *member, ShmbGroupLane *lane) {
-        if (!lane->open && group_may_open(member, lane)) {
-                shmb_slots_abandon(&lane->slots, lane->newest, lane->epoch, &lane->lane->tail);
+        if (!lane->open && shmb_group_may_open(member, lane)) {
+                shmb_group_abandon(member, lane);
                 group_open(lane);
         }
         return lane->open;
@@ -244,7 +222,12 @@ static bool group_look_at(ShmbGroupMember *member, ShmbGroupLane *lane) {
                 return false;
         if (!lane->poisoned && group_find(lane))
                 return true;
-        return group_read_tail(member, lane) == 0 && !lane->poisoned && group_find(lane);
+        if (group_read_tail(member, lane) != 0 || lane->poisoned)
+                return false;
+        /* Who lets go of an item of an older object is no news. */
+        if (shmb_group_is_behind_others(lane))
+                lane->next = lane->low;
+        return group_find(lane);
 }
 
 static int group_nothing(ShmbGroupMember *member) {
@@ -275,8 +258,10 @@ bool shmb_group_has_more(ShmbGroupMember *member, bool exact) {
         uint32_t i;
 
         for (i = 0; i < member->n_lanes; i++)
-                if (exact ? group_look_at(member, &member->lanes[i])
-                          : member->lanes[i].next < member->lanes[i].tail)
+                /* What we let go of an older object is in the way of somebody else. */
+                if (member->lanes[i].last ||
+                    (exact ? group_look_at(member, &member->lanes[i])
+                           : member->lanes[i].next < member->lanes[i].tail))
                         return true;
         return false;
 }
@@ -437,24 +422,6 @@ int shmb_group_pop(ShmbGroupMember *member, void *ret_items, uint32_t n) {
  * Death
  */
 
-/* Held by a lease that is over, and of which nobody can write any more. */
-static bool group_is_dead(const ShmbGroupMember *member, uint32_t lease) {
-        const ShmbParty *party;
-        uint32_t i, occupancy;
-
-        for (i = 0; i < member->n_seats; i++) {
-                party = &member->parties[i];
-                /* acquire: the lease that goes with it, or a later one; pairs with release in
-                 * control_set_party(). Who holds the slot was published before he could claim. */
-                occupancy = shmb_load_acquire(&party->occupancy);
-                /* relaxed: ordered by the above */
-                if (occupancy != SHMB_PARTY_VACANT &&
-                    (shmb_load_relaxed(&party->lease) & SHMB_SLOT_LEASE_MASK) == lease)
-                        return false;
-        }
-        return true;
-}
-
 /* Return: whether we gave it back. */
 static bool group_repair_slot(ShmbGroupMember *member, const ShmbGroupLane *lane, uint64_t item) {
         _Atomic uint64_t *slot = shmb_slots_at(&lane->slots, item);
@@ -464,7 +431,7 @@ static bool group_repair_slot(ShmbGroupMember *member, const ShmbGroupLane *lane
 
         if (word != shmb_slots_word(&lane->slots, item, lease, SHMB_SLOT_HELD) ||
             lease == member->me ||
-            !group_is_dead(member, lease))
+            !shmb_group_is_dead(member, lease))
                 return false;
         /* acq_rel: orders as group_take() and shmb_slots_settle(), and pairs with them */
         return atomic_compare_exchange_strong_explicit(
@@ -481,6 +448,8 @@ void shmb_group_repair(ShmbGroupMember *member) {
                 ShmbGroupLane *lane = &member->lanes[i];
 
                 (void)group_read_tail(member, lane);
+                if (shmb_group_is_behind_others(lane))
+                        shmb_group_abandon(member, lane);
                 for (item = lane->low; item < lane->tail; item++)
                         if (group_repair_slot(member, lane, item))
                                 /* relaxed: for display, only we write it */

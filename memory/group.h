@@ -26,7 +26,8 @@
  *
  * A new object of a lane uses the words of the one before. A member enters it when all items of
  * that one are done; who joins later waits until one of those did, or until none of them lives:
- * then what they left is lost with the lane, and its slots are DONE.
+ * then what they left is lost with the lane, and its slots are DONE. But for what one of them holds
+ * who lives: a producer of that one who cannot be stopped may have published it since.
  *
  * The rest is as in a ring: memory/ring.h.
  */

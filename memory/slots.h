@@ -192,27 +192,16 @@ static inline bool shmb_slots_is_noise(const ShmbSlots *slots, uint64_t word,
                shmb_slots_as(word, 0, 0) != shmb_slots_word(slots, 0, 0, 0);
 }
 
-/* In a new object of the lane: to DONE wherever an item is left of an older one, that nobody can
- * read any more, and to 0 what a liar left. */
-static inline void shmb_slots_abandon(const ShmbSlots *slots, const _Atomic uint32_t *newest,
-                                      uint32_t epoch, const _Atomic uint64_t *tail) {
-        uint64_t item, word, free;
-
-        for (item = 0; item <= slots->mask; item++) {
-                /* acquire: as in group_repair_slot() */
-                word = shmb_load_acquire(shmb_slots_at(slots, item));
-                if (word == 0)
-                        continue;
-                if (shmb_slots_is_older(slots, word))
-                        free = shmb_slots_as(word, 0, SHMB_SLOT_DONE);
-                else if (shmb_slots_is_noise(slots, word, newest, epoch, tail))
-                        free = 0;
-                else
-                        continue;
-                /* acq_rel: orders as group_take() and shmb_slots_settle(), and pairs with them; if
-                 * it fails, another one did the same */
-                (void)atomic_compare_exchange_strong_explicit(
-                                shmb_slots_at(slots, item), &word, free, memory_order_acq_rel,
-                                memory_order_relaxed);
-        }
+/*
+ * In a new object of the lane: what shall stand instead of @word, which nobody holds who lives.
+ * DONE for an item that is left of an older object, and 0 for what a liar left.
+ */
+static inline uint64_t shmb_slots_abandoned(const ShmbSlots *slots, uint64_t word,
+                                            const _Atomic uint32_t *newest, uint32_t epoch,
+                                            const _Atomic uint64_t *tail) {
+        if (word == 0)
+                return 0;
+        if (shmb_slots_is_older(slots, word))
+                return shmb_slots_as(word, 0, SHMB_SLOT_DONE);
+        return shmb_slots_is_noise(slots, word, newest, epoch, tail) ? 0 : word;
 }

@@ -411,6 +411,60 @@ static void test_who_joins_while_an_old_lane_is_drained_takes_nothing_of_it(void
         free(old.memory);
 }
 
+/*
+ * Its producer hung up and goes on; the broker gave his lane to another one. Member 0 is in the new
+ * object already, when member 1 takes what came since. Return: the old object.
+ */
+static void *take_late_item(void) {
+        ShmbMapped old = lane;
+
+        assert_int_equal(push(0), 1);
+        assert_int_equal(claim(0, 1), 0);
+        assert_int_equal(shmb_group_release(&members[0], 1), 0);
+        replace_lane();
+        assert_int_equal(shmb_group_switch_lane(&members[0], 0, &lane), 0);
+        atomic_store(&((ShmbLane *)old.memory)->tail, 2);
+        assert_int_equal(shmb_group_switch_lane(&members[1], 0, &lane), -EAGAIN);
+        (void)claim(1, 1);
+        assert_int_equal(push(100), 1);
+        assert_int_equal(push(101), 1);
+        return old.memory;
+}
+
+static void test_who_takes_a_late_item_of_an_old_lane_keeps_it(void **state) {
+        void *old = take_late_item();
+
+        memset(seats[2].memory, 0, seats[2].n_bytes);
+        join(2);
+        assert_int_equal(claim(2, 1), 100);
+        assert_int_equal(shmb_group_release(&members[2], 1), 0);
+        assert_int_equal(try_claim(2), -EAGAIN);
+        assert_int_equal(shmb_group_release(&members[1], 1), 0);
+        /* He has nothing else; but others wait for his slot. */
+        assert_true(shmb_group_has_more(&members[1], false));
+        assert_int_equal(claim(2, 1), 101);
+        free(old);
+}
+
+static void test_late_item_of_an_old_lane_dies_with_who_took_it(void **state) {
+        void *old = take_late_item();
+
+        kill_member(1);
+        shmb_group_repair(&members[0]);
+        assert_int_equal(claim(0, 2), 100);
+        free(old);
+}
+
+static void test_late_item_of_an_old_lane_that_is_given_back_holds_up_nothing(void **state) {
+        void *old = take_late_item();
+
+        shmb_group_give_back(&members[1]);
+        kill_member(1);
+        shmb_group_repair(&members[0]);
+        assert_int_equal(claim(0, 2), 100);
+        free(old);
+}
+
 static void test_tail_that_goes_back_or_beyond_is_a_lie(void **state) {
         _Atomic uint64_t *tail = &((ShmbLane *)lane.memory)->tail;
 
@@ -484,6 +538,9 @@ int main(void) {
                 TEST(test_member_who_comes_to_a_lie_goes_on_with_the_next_lane),
                 TEST(test_noise_in_the_words_ends_with_the_lane),
                 TEST(test_who_joins_while_an_old_lane_is_drained_takes_nothing_of_it),
+                TEST(test_who_takes_a_late_item_of_an_old_lane_keeps_it),
+                TEST(test_late_item_of_an_old_lane_dies_with_who_took_it),
+                TEST(test_late_item_of_an_old_lane_that_is_given_back_holds_up_nothing),
                 TEST(test_tail_that_goes_back_or_beyond_is_a_lie),
                 TEST(test_words_that_somebody_made_up_harm_nobody_else),
                 TEST(test_init_refuses_what_does_not_fit),
