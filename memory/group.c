@@ -483,6 +483,8 @@ int shmb_group_switch_lane(ShmbGroupMember *member, uint32_t index, const ShmbMa
         slots = lane->slots;
         slots.epoch = mapped->epoch & 0xff;
         group_enter_lane(member, index, mapped, &slots, drained);
+        /* News of who died holding items of this one may have been heard in the other. */
+        shmb_group_repair(member);
         return 0;
 }
 

@@ -411,6 +411,21 @@ static void test_who_joins_while_an_old_lane_is_drained_takes_nothing_of_it(void
         free(old.memory);
 }
 
+static void test_who_enters_a_lane_gives_back_what_the_dead_held_in_it(void **state) {
+        ShmbMapped old = lane;
+
+        replace_lane();
+        assert_int_equal(push(100), 1);
+        assert_int_equal(shmb_group_switch_lane(&members[1], 0, &lane), 0);
+        assert_int_equal(claim(1, 1), 100);
+        kill_member(1);
+        /* Heard of while in the old one. */
+        shmb_group_repair(&members[0]);
+        assert_int_equal(shmb_group_switch_lane(&members[0], 0, &lane), 0);
+        assert_int_equal(claim(0, 1), 100);
+        free(old.memory);
+}
+
 /*
  * Its producer hung up and goes on; the broker gave his lane to another one. Member 0 is in the new
  * object already, when member 1 takes what came since. Return: the old object.
@@ -538,6 +553,7 @@ int main(void) {
                 TEST(test_member_who_comes_to_a_lie_goes_on_with_the_next_lane),
                 TEST(test_noise_in_the_words_ends_with_the_lane),
                 TEST(test_who_joins_while_an_old_lane_is_drained_takes_nothing_of_it),
+                TEST(test_who_enters_a_lane_gives_back_what_the_dead_held_in_it),
                 TEST(test_who_takes_a_late_item_of_an_old_lane_keeps_it),
                 TEST(test_late_item_of_an_old_lane_dies_with_who_took_it),
                 TEST(test_late_item_of_an_old_lane_that_is_given_back_holds_up_nothing),
