@@ -201,9 +201,13 @@ static int cast_read_tail(ShmbCastConsumer *consumer, ShmbCastCursor *cursor) {
                 return 0;
         /* acquire: makes the items below tail visible; pairs with release of tail in cast_end() */
         tail = shmb_load_acquire(&cursor->lane->tail);
-        /* relaxed: ordered after tail by its acquire */
-        if (shmb_load_relaxed(cursor->newest) != cursor->epoch)
+        /* acquire: ordered after tail by its own; and before the tail that is the last one, lest
+         * what was published in between is lost; pairs with release in control_set_party() */
+        if (shmb_load_acquire(cursor->newest) != cursor->epoch) {
                 cursor->last = true;
+                /* acquire: as above */
+                tail = shmb_load_acquire(&cursor->lane->tail);
+        }
         /* The peer's word: not behind what he said before. */
         if (tail < cursor->tail)
                 return cast_poison(consumer, cursor);

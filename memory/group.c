@@ -176,11 +176,15 @@ static int group_read_tail(ShmbGroupMember *member, ShmbGroupLane *lane) {
         /* acquire: behind tail and before newest, as in consumer_read_tail() */
         if (lane->backed)
                 backed = shmb_load_acquire(lane->backed);
-        /* relaxed: ordered after both by their acquire */
-        if (shmb_load_relaxed(lane->newest) != lane->epoch)
+        /* acquire: ordered after both by theirs; and before the tail that is the last one, lest
+         * what was published in between is lost; pairs with release in control_set_party() */
+        if (shmb_load_acquire(lane->newest) != lane->epoch) {
                 lane->last = true;
-        else if (tail > backed)
+                /* acquire: as above */
+                tail = shmb_load_acquire(&lane->lane->tail);
+        } else if (tail > backed) {
                 return group_poison(member, lane);
+        }
         if (tail < lane->tail)
                 return group_poison(member, lane);
         /* Others may have gone far ahead of us; but over nothing that was not done. */

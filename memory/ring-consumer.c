@@ -112,11 +112,15 @@ static int consumer_read_tail(const ShmbRingConsumer *consumer, ShmbRingCursor *
          * belongs to the next epoch is found out there; pairs with control_set_party() */
         if (cursor->backed)
                 backed = shmb_load_acquire(cursor->backed);
-        /* relaxed: ordered after both by their acquire */
-        if (shmb_load_relaxed(cursor->newest) != cursor->epoch)
+        /* acquire: ordered after both by theirs; and before the tail that is the last one, lest
+         * what was published in between is lost; pairs with release in control_set_party() */
+        if (shmb_load_acquire(cursor->newest) != cursor->epoch) {
                 cursor->last = true;
-        else if (cursor->backed && backed - cursor->next < most)
+                /* acquire: as above */
+                tail = shmb_load_acquire(&cursor->lane->tail);
+        } else if (cursor->backed && backed - cursor->next < most) {
                 most = backed - cursor->next;
+        }
         /* The peer's word: not behind what he said before, not beyond what we freed, nor where no
          * memory is. */
         if (tail - cursor->next < cursor->tail - cursor->next || tail - cursor->next > most)
