@@ -122,7 +122,7 @@ static int map_twice(const ShmbGrant *grant, int fd, int flags, ShmbObject *obje
         uint8_t *start;
         int r;
 
-        if (offset % (size_t)sysconf(_SC_PAGESIZE) != 0)
+        if (!shmb_geometry_repeats(grant->geometry, (uint64_t)sysconf(_SC_PAGESIZE)))
                 return -EOPNOTSUPP;
         if (n_slots > SIZE_MAX - once)
                 return -ENOMEM;

@@ -9,6 +9,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "memory/layout.h"
@@ -59,6 +60,14 @@ static inline uint32_t shmb_geometry_party_count(const ShmbGeometry *geometry) {
 /* Bytes of the slots of a lane. */
 static inline uint64_t shmb_geometry_slots_size(const ShmbGeometry *geometry) {
         return geometry->capacity * geometry->stride;
+}
+
+/*
+ * Whether a process whose pages have @page_size bytes can map the slots of a lane of a stream a
+ * second time: from where they begin in the object, and to where the object ends.
+ */
+static inline bool shmb_geometry_repeats(const ShmbGeometry *geometry, uint64_t page_size) {
+        return offsetof(ShmbLane, slots) % page_size == 0 && geometry->capacity % page_size == 0;
 }
 
 /*

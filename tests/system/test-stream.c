@@ -8,6 +8,7 @@
  * shown again.
  */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -50,6 +51,16 @@ static const char yaml[] =
 static Broker broker;
 static const ChildIdentity alice = CHILD_ALICE, bob = CHILD_BOB;
 static char name[256];
+
+/* Of the pages that this process believes to have; 0: what they are. */
+static long pretended;
+
+/* The library's sysconf(3), too: what the program shows comes first. */
+__attribute__((visibility("default"))) long sysconf(int which) {
+        long (*real)(int which) = (long (*)(int which))dlsym(RTLD_NEXT, "sysconf");
+
+        return which == _SC_PAGESIZE && pretended > 0 ? pretended : real(which);
+}
 
 static int setup(void **state) {
         broker_begin(&broker, yaml);
@@ -251,6 +262,27 @@ static void test_killed_consumers_lose_nothing(void **state) {
         broker_end(&broker);
 }
 
+/* As on a machine with such pages: a reason, and nothing is mapped. */
+static void test_streams_are_refused_where_pages_are_large(void **state) {
+        struct shmb_region *r = NULL;
+        struct shmb *connection;
+        int result;
+
+        use("two");
+        assert_int_equal(shmb_connect(broker.socket, &connection), 0);
+        pretended = 64 << 10;
+        result = shmb_attach(connection, name, SHMB_CONSUME, NULL, &r);
+        pretended = 0;
+        assert_int_equal(result, -EOPNOTSUPP);
+        assert_null(r);
+        assert_non_null(strstr(shmb_error(connection), "pages of 4096 bytes"));
+        /* The seat is free again. */
+        assert_int_equal(shmb_attach(connection, name, SHMB_CONSUME, NULL, &r), 0);
+        shmb_detach(r);
+        shmb_close(connection);
+        broker_end(&broker);
+}
+
 #define TEST(_name) cmocka_unit_test_setup_teardown(_name, setup, teardown)
 
 int main(void) {
@@ -258,6 +290,7 @@ int main(void) {
                 TEST(test_each_message_arrives_once_and_whole),
                 TEST(test_killed_senders_leave_whole_messages),
                 TEST(test_killed_consumers_lose_nothing),
+                TEST(test_streams_are_refused_where_pages_are_large),
         };
 
         broker_need_root();

@@ -275,6 +275,17 @@ static void test_header_check_ignores_reserved_bytes_of_a_newer_minor(void **sta
                          -EBADMSG);
 }
 
+static void test_geometry_of_a_stream_repeats_on_small_pages_only(void **state) {
+        const ShmbGeometry stream = {.kind = SHMB_KIND_STREAM, .capacity = 1 << 20};
+        const ShmbGeometry smallest = {.kind = SHMB_KIND_STREAM, .capacity = SHMB_PAGE};
+
+        assert_true(shmb_geometry_repeats(&stream, SHMB_PAGE));
+        assert_true(shmb_geometry_repeats(&smallest, SHMB_PAGE));
+        /* arm64 and others: the slots begin inside of a page. */
+        assert_false(shmb_geometry_repeats(&stream, 16 << 10));
+        assert_false(shmb_geometry_repeats(&stream, 64 << 10));
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_geometry_seal_rounds_the_stride_up),
@@ -288,6 +299,7 @@ int main(void) {
                 cmocka_unit_test(test_header_init_writes_every_byte),
                 cmocka_unit_test(test_header_check_accepts_its_own_and_refuses_each_flipped_bit),
                 cmocka_unit_test(test_header_check_refuses_another_place_in_the_region),
+                cmocka_unit_test(test_geometry_of_a_stream_repeats_on_small_pages_only),
                 cmocka_unit_test(test_header_check_ignores_reserved_bytes_of_a_newer_minor),
         };
 
