@@ -392,6 +392,7 @@ static int attach_locked(struct shmb_region *r, const struct shmb_attach *want,
         if (result < 0)
                 return result;
 
+        r->c->last_lease = reply.attached.lease;
         result = take_grant(r, &reply.attached, &fds, want);
         shmb__fds_close(&fds);
         if (result == 0) {

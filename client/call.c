@@ -7,7 +7,9 @@
  * only an error reply, a deadline or an answer that makes no sense ends a call.
  *
  * A reply that nobody waits for any more belongs to a request that ran out of time. If it grants
- * something, that is given back, so a late answer leaks neither descriptors nor leases.
+ * something, that is given back, so a late answer leaks neither descriptors nor leases. Or it is
+ * the second one to a request: a broker that dies between its answer and the end of the request
+ * leaves both to its successor. What that grants is held already.
  */
 
 #include <errno.h>
@@ -58,11 +60,20 @@ void shmb__tell(struct shmb *c, WireMessage *message) {
                 shmb__drop(c);
 }
 
+static bool is_held(const struct shmb *c, uint64_t lease) {
+        const struct shmb_region *region;
+
+        for (region = c->regions; region; region = region->next)
+                if (region->lease == lease)
+                        return true;
+        return lease == c->last_lease;
+}
+
 /* Not what anybody waits for. */
 static void give_back(struct shmb *c, const WireMessage *stray) {
         WireMessage refusal = { .type = WIRE_MAPPED };
 
-        if (stray->type != WIRE_ATTACHED)
+        if (stray->type != WIRE_ATTACHED || is_held(c, stray->attached.lease))
                 return;
         refusal.mapped = (WireMapped){ stray->attached.lease, ECANCELED };
         shmb__tell(c, &refusal);

@@ -30,6 +30,7 @@ struct shmb {
         int fd; /* -1 while the broker is away */
         int epoll_fd, timer_fd; /* of shmb_fd(), -1 until asked for */
         uint64_t last_id;
+        uint64_t last_lease; /* of the last attach, whose region may not be in the list yet */
         int64_t retry_at, retry_delay; /* of a reconnect */
         struct shmb_region *regions;   /* whose leases are to be resumed */
         ShmbSentence error;

@@ -335,6 +335,8 @@ static void send_answer(FakeBroker *fake, int fd, FakeAnswer *a, FakeFault fault
         if (fault == FAKE_TOO_LONG)
                 n_bytes = sizeof(packet);
         send_packet(fd, packet, n_bytes, a);
+        if (fault == FAKE_TWICE && a->message.type == WIRE_ATTACHED)
+                send_packet(fd, packet, n_bytes, a);
 }
 
 /* Return: whether the connection stays. */

@@ -54,6 +54,7 @@ typedef enum FakeFault {
         FAKE_HANG_UP,          /* takes the request, and goes */
         FAKE_SILENT,
         FAKE_ERROR_OK,         /* an error reply with status 0 */
+        FAKE_TWICE,            /* nothing, but each grant is sent a second time */
         FAKE_FLIP,             /* bit `flip` of the packet */
         _FAKE_FAULT_N,
 } FakeFault;

@@ -346,6 +346,26 @@ static void test_attach_gives_back_what_comes_too_late(void **state) {
         shmb_close(c);
 }
 
+/* The broker died between its answer and the end of the request, and the next one answered too. */
+static void test_attach_that_is_answered_twice_is_held_once(void **state) {
+        struct shmb *c = connected();
+        struct shmb_region *producer, *consumer;
+        uint64_t item = 1;
+
+        fake.fault = FAKE_TWICE;
+        /* Asks for its own lane anew before it is done: the second answer comes in between. */
+        atomic_store(&((ShmbLane *)fake_object(&fake, SHMB_OBJECT_LANE, 0)->memory)->tail, 1000);
+        assert_int_equal(attach(c, SHMB_PRODUCE, &producer), 0);
+        assert_int_equal(attach(c, SHMB_CONSUME, &consumer), 0);
+        assert_int_equal(shmb_push(producer, &item, 0), 0);
+        assert_int_equal(shmb_pop(consumer, &item, 0), 0);
+        shmb_detach(producer);
+        shmb_detach(consumer);
+        /* Anew, and fine, and fine: none was given back. */
+        assert_int_equal(fake.n_requests[WIRE_MAPPED], 3);
+        shmb_close(c);
+}
+
 static void test_attach_asks_for_a_new_lane_where_the_old_one_cannot_be_gone_on_with(void **state) {
         struct shmb *c = connected();
         struct shmb_region *r;
@@ -497,6 +517,7 @@ int main(void) {
                 RING(test_attach_checks_its_arguments_before_it_asks),
                 RING(test_attach_waits_for_a_place_as_long_as_it_is_told),
                 RING(test_attach_gives_back_what_comes_too_late),
+                RING(test_attach_that_is_answered_twice_is_held_once),
                 RING(test_attach_asks_for_a_new_lane_where_the_old_one_cannot_be_gone_on_with),
                 RING(test_attach_asks_for_a_new_seat_where_the_old_one_cannot_be_gone_on_with),
                 RING(test_attach_without_room_for_descriptors_gives_the_lease_back),
