@@ -13,12 +13,14 @@
  * keeps the socket open, and a socket that is parked inside another one hangs up late.
  *
  * A reply is sent when nothing is unread in the socket, therefore it fits: no queue here, no memory
- * that a client could fill. Who asks again without reading waits in EPOLLOUT (edge-triggered: the
- * socket is writable all the time, what we wait for is that the peer reads), and is expelled when
- * it does not read at all. An expelled connection that has descriptors in flight is kept, deaf, and
- * stays on its uid's account until they have landed: else a hostile uid could pile them up one
- * connection after the other, and the kernel would refuse the broker (ETOOMANYREFS) to serve
- * anybody.
+ * that a client could fill. What wants no reply is served in any case: its sender reads none, and
+ * may have one there that it does not wait for any more.
+ *
+ * Who asks again without reading waits in EPOLLOUT (edge-triggered: the socket is writable all the
+ * time, what we wait for is that the peer reads), and is expelled when it does not read at all. An
+ * expelled connection that has descriptors in flight is kept, deaf, and stays on its uid's account
+ * until they have landed: else a hostile uid could pile them up one connection after the other, and
+ * the kernel would refuse the broker (ETOOMANYREFS) to serve anybody.
  */
 
 #include <errno.h>
@@ -188,11 +190,9 @@ void conn_refuse(Conn *conn, uint64_t id, ShmbStatus status, const char *format,
         conn_reply(conn, &message, NULL, 0);
 }
 
-/* One packet that was received; sets conn->fault where the connection must go. */
-static void conn_handle(Conn *conn, const FdpassPacket *packet) {
-        WireMessage message;
-        int r;
-
+/* One packet, and what it was decoded to; sets conn->fault where the connection must go. */
+static void conn_handle(Conn *conn, const FdpassPacket *packet, int decoded,
+                        const WireMessage *message) {
         if (packet->uid != conn->peer.uid) {
                 conn_refuse(conn, 0, SHMB_STATUS_PROTOCOL,
                             "this connection was opened by uid %u and is used by uid %u; "
@@ -202,21 +202,20 @@ static void conn_handle(Conn *conn, const FdpassPacket *packet) {
                 return;
         }
 
-        r = wire_decode(conn->server->packet_in, packet->n_bytes, &message);
-        if (r == -EOPNOTSUPP) {
-                conn_refuse(conn, message.id, SHMB_STATUS_UNSUPPORTED,
+        if (decoded == -EOPNOTSUPP) {
+                conn_refuse(conn, message->id, SHMB_STATUS_UNSUPPORTED,
                             "this broker (version %s) does not know requests of type %u",
-                            PACKAGE_VERSION, message.type);
+                            PACKAGE_VERSION, message->type);
                 return;
         }
-        if (r < 0) {
+        if (decoded < 0) {
                 conn_refuse(conn, 0, SHMB_STATUS_PROTOCOL,
                             "the packet of %zu bytes is no message of protocol %u.%u",
                             packet->n_bytes, WIRE_VERSION_MAJOR, WIRE_VERSION_MINOR);
                 conn->fault = "it sent a malformed message";
                 return;
         }
-        request_handle(conn, &message);
+        request_handle(conn, message);
 }
 
 typedef enum ConnTurn {
@@ -260,41 +259,62 @@ static const char *conn_fault_of_receive(int r) {
         return "receiving from it failed";
 }
 
-/* A peer that hangs up with a reply unread is an error once, in front of what it had still sent. */
-static int conn_receive(Conn *conn, FdpassPacket *ret_packet) {
+/* The next packet, which stays in the queue. A peer that hangs up with a reply unread is an error
+ * once, in front of what it had still sent. */
+static int conn_peek(Conn *conn, FdpassPacket *ret_packet) {
         Server *server = conn->server;
         int i, r = FDPASS_E_CLOSED;
 
         for (i = 0; i < 2 && r == FDPASS_E_CLOSED; i++)
-                r = fdpass_receive(&server->guard, conn->fd, server->packet_in,
-                                   sizeof(server->packet_in), ret_packet);
+                r = fdpass_peek(&server->guard, conn->fd, server->packet_in,
+                                sizeof(server->packet_in), ret_packet);
         return r;
+}
+
+/* Answered first and then consumed: a broker that is killed in between leaves the request to its
+ * successor, and what the successor makes of it is told in daemon/request.h. */
+static ConnTurn conn_serve_packet(Conn *conn, const FdpassPacket *packet) {
+        WireMessage message = {};
+        int decoded;
+
+        decoded = wire_decode(conn->server->packet_in, packet->n_bytes, &message);
+        /* What wants no reply needs no room for one. */
+        if (decoded < 0 || message.id != 0) {
+                if (conn_has_unread(conn))
+                        return conn_wait_for_reader(conn);
+                conn->sent_fds = false;
+        }
+        conn_stop_waiting(conn);
+
+        conn->fault = NULL;
+        conn_handle(conn, packet, decoded, &message);
+        /* In any case: the end of a socket with something unread is an error to the peer, in front
+         * of the answer. */
+        if (fdpass_consume(conn->fd) < 0 && !conn->fault)
+                conn->fault = "receiving from it failed";
+        if (!conn->fault)
+                return CONN_TURN_SERVED;
+        conn_expel(conn, conn->fault);
+        return CONN_TURN_OVER;
 }
 
 static ConnTurn conn_serve(Conn *conn) {
         FdpassPacket packet;
         int r;
 
-        if (conn_has_unread(conn))
-                return conn_wait_for_reader(conn);
-        conn_stop_waiting(conn);
-        conn->sent_fds = false;
-
-        r = conn_receive(conn, &packet);
+        r = conn_peek(conn, &packet);
         switch (r) {
         case 0:
-                conn->fault = NULL;
-                conn_handle(conn, &packet);
-                if (!conn->fault)
-                        return CONN_TURN_SERVED;
-                conn_expel(conn, conn->fault);
-                return CONN_TURN_OVER;
+                return conn_serve_packet(conn, &packet);
         case FDPASS_E_AGAIN:
                 return CONN_TURN_NOTHING;
         case FDPASS_E_CLOSED:
                 conn_end(conn, LEASE_END_DEATH);
                 return CONN_TURN_OVER;
         }
+        /* As above, and this one may hold us up. */
+        (void)fdpass_receive(&conn->server->guard, conn->fd, conn->server->packet_in,
+                             sizeof(conn->server->packet_in), &packet);
         conn_expel(conn, conn_fault_of_receive(r));
         return CONN_TURN_OVER;
 }

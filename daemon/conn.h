@@ -5,9 +5,10 @@
  * Connections
  *
  * One client's socket. Requests are answered one at a time and in order, one a turn of the loop, so
- * that a client that asks a lot waits among the others. The next request is not read before the
- * last reply was: so a reply always fits into the empty socket and none is ever kept back here, and
- * at most one reply's descriptors are in flight, which the kernel charges to the broker.
+ * that a client that asks a lot waits among the others. The next request is not answered before the
+ * last reply was read: so a reply always fits into the empty socket and none is ever kept back
+ * here, and at most one reply's descriptors are in flight, which the kernel charges to the broker.
+ * A request stays in the socket until its reply is sent.
  */
 
 #include <stdbool.h>

@@ -253,6 +253,29 @@ int fdpass_peek(FdpassGuard *guard, int socket_fd, void *buffer, size_t size,
         return fdpass_read(guard, socket_fd, MSG_PEEK, buffer, size, ret_packet);
 }
 
+int fdpass_consume(int socket_fd) {
+        int n_resets = 0;
+        ssize_t n;
+
+        do
+                n = recv(socket_fd, NULL, 0, MSG_DONTWAIT);
+        while (n < 0 &&
+               (errno == EINTR || (errno == ECONNRESET && n_resets++ < FDPASS_RESETS_MAX)));
+        return n < 0 ? -errno : 0;
+}
+
+void fdpass_hang_up(FdpassGuard *guard, int socket_fd) {
+        FdpassPacket packet;
+        uint8_t byte;
+        int r;
+
+        (void)shutdown(socket_fd, SHUT_RDWR);
+        /* Nothing can be added any more, so this ends. */
+        do
+                r = fdpass_receive(guard, socket_fd, &byte, sizeof(byte), &packet);
+        while (r >= 0 && r != FDPASS_E_CLOSED && r != FDPASS_E_AGAIN);
+}
+
 void fdpass_close(FdpassGuard *guard, int socket_fd) {
         fdpass_arm(guard);
         close(socket_fd);

@@ -115,11 +115,30 @@ int fdpass_receive(FdpassGuard *guard, int socket_fd, void *buffer, size_t size,
 /**
  * fdpass_peek() - as fdpass_receive(), but the packet stays in the queue
  *
- * Who peeks, answers and then takes it with fdpass_receive() can be killed anywhere: the packet is
+ * Who peeks, answers and then takes it with fdpass_consume() can be killed anywhere: the packet is
  * still there for its successor.
  */
 int fdpass_peek(FdpassGuard *guard, int socket_fd, void *buffer, size_t size,
                 FdpassPacket *ret_packet);
+
+/**
+ * fdpass_consume() - take the packet that was peeked off the queue
+ * @socket_fd:  connection whose next packet fdpass_peek() found in order; never blocks
+ *
+ * Return: 0; -errno of recv(2).
+ */
+int fdpass_consume(int socket_fd);
+
+/**
+ * fdpass_hang_up() - end a connection whose socket somebody else has open as well
+ * @guard:      guard
+ * @socket_fd:  connection; stays open
+ *
+ * The peer can read what was sent to it, and sees the end behind that. What the peer sent and
+ * nobody read is dropped here, within bounded time: whoever closes the socket last has nothing left
+ * in it that could hold him up.
+ */
+void fdpass_hang_up(FdpassGuard *guard, int socket_fd);
 
 /**
  * fdpass_close() - close a connection within bounded time, whatever is queued in it

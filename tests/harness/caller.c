@@ -72,17 +72,19 @@ int caller_send_bytes(Caller *caller, const void *bytes, size_t n_bytes) {
         return caller_send_fds(caller, bytes, n_bytes, NULL, 0);
 }
 
-int caller_send(Caller *caller, WireMessage *message) {
+int caller_tell(Caller *caller, const WireMessage *message) {
         uint8_t packet[SHMB_MESSAGE_MAX];
-        size_t n_packet;
+        size_t n_bytes;
         int r;
 
+        r = wire_encode(message, packet, sizeof(packet), &n_bytes);
+        return r < 0 ? r : caller_send_bytes(caller, packet, n_bytes);
+}
+
+int caller_send(Caller *caller, WireMessage *message) {
         if (message->id == 0)
                 message->id = ++caller->id;
-        r = wire_encode(message, packet, sizeof(packet), &n_packet);
-        if (r < 0)
-                return r;
-        return caller_send_bytes(caller, packet, n_packet);
+        return caller_tell(caller, message);
 }
 
 static void caller_take_fds(Caller *caller, struct msghdr *message) {

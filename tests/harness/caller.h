@@ -56,6 +56,9 @@ int caller_send_fds(Caller *caller, const void *bytes, size_t n_bytes, const int
 /** caller_send() - one message; an id of 0 becomes the next one */
 int caller_send(Caller *caller, WireMessage *message);
 
+/** caller_tell() - one message as it is: with id 0 it wants no answer */
+int caller_tell(Caller *caller, const WireMessage *message);
+
 /** caller_receive() - the next packet; CALLER_HUNG_UP, CALLER_SILENT, -EBADMSG, or a status */
 int caller_receive(Caller *caller, int timeout_ms);
 

@@ -95,6 +95,35 @@ static void test_holdout_silent_and_deaf_clients_are_shut_out(void **state) {
         broker_end(&broker);
 }
 
+/* A reply that nobody waits for any more stands in nobody's way who wants none. */
+static void test_holdout_that_wants_no_reply_is_heard(void **state) {
+        WireMessage status = { .type = WIRE_STATUS }, mapped = { .type = WIRE_MAPPED };
+        Caller late, watcher;
+        CallerLease lease;
+        WireRegion region;
+
+        broker_begin(&broker, yaml);
+        assert_int_equal(caller_begin(&watcher, broker.socket), 0);
+        assert_int_equal(caller_begin(&late, broker.socket), 0);
+        assert_int_equal(caller_attach(&late, broker_name(&broker, "ring"), SHMB_ROLE_OBSERVE,
+                                       &lease), 0);
+        caller_lease_close(&lease);
+        mapped.mapped = (WireMapped){ lease.attached.lease, ECANCELED };
+        assert_int_equal(caller_send(&late, &status), 0);
+        assert_int_equal(caller_tell(&late, &mapped), 0);
+        do
+                assert_int_equal(caller_list(&watcher, broker_name(&broker, "ring"), &region), 0);
+        while (region.n_observers > 0);
+        assert_false(broker_said(&broker, "does not read the replies", NULL));
+
+        assert_int_equal(caller_receive(&late, BROKER_DEADLINE_MS), 0);
+        assert_int_equal(late.reply.type, WIRE_STATUS_INFO);
+        assert_int_equal(caller_detach(&late, lease.attached.lease), SHMB_STATUS_NO_LEASE);
+        caller_close(&late);
+        caller_close(&watcher);
+        broker_end(&broker);
+}
+
 static void *map_lane(const CallerLease *lease) {
         size_t n_bytes = lease->attached.objects[N_OF_LANE].size_bytes;
         void *memory = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -222,6 +251,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
 #define TEST(_name) cmocka_unit_test_teardown(_name, teardown)
                 TEST(test_holdout_silent_and_deaf_clients_are_shut_out),
+                TEST(test_holdout_that_wants_no_reply_is_heard),
                 TEST(test_holdout_with_mappings_is_bounded_posix),
                 TEST(test_holdout_with_mappings_is_bounded_memfd),
                 TEST(test_holdout_asking_for_new_objects_is_bounded),

@@ -148,6 +148,49 @@ static void test_peeked_packet_stays_until_it_is_received(void **state) {
                                      &packet), FDPASS_E_AGAIN);
 }
 
+static void test_consuming_takes_one_packet_also_of_a_peer_that_is_gone(void **state) {
+        Fixture *fixture = *state;
+        FdpassPacket packet = {};
+        char buffer[16] = {};
+
+        assert_int_equal(fdpass_consume(fixture->broker), -EAGAIN);
+        assert_int_equal(fdpass_send(fixture->client, "first", 5, NULL, 0), 0);
+        assert_int_equal(fdpass_send(fixture->client, "second", 6, NULL, 0), 0);
+        /* Unread by a peer that hangs up: an error is in front of what it had sent. */
+        assert_int_equal(fdpass_send(fixture->broker, "reply", 5, NULL, 0), 0);
+        hang_up(&fixture->client);
+        assert_int_equal(fdpass_consume(fixture->broker), 0);
+        assert_int_equal(fdpass_peek(&fixture->guard, fixture->broker, buffer, sizeof(buffer),
+                                     &packet), 0);
+        assert_memory_equal(buffer, "second", 6);
+        assert_int_equal(fdpass_consume(fixture->broker), 0);
+        assert_int_equal(fdpass_consume(fixture->broker), 0);
+}
+
+static void test_hanging_up_ends_a_socket_that_others_have_open(void **state) {
+        Fixture *fixture = *state;
+        int kept = dup(fixture->broker), null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        FdpassPacket packet;
+        char buffer[16];
+
+        assert_true(kept >= 0 && null >= 0);
+        /* What nobody read, of all sorts. */
+        assert_int_equal(send(fixture->client, "", 0, 0), 0);
+        assert_int_equal(fdpass_send(fixture->client, "request", 7, NULL, 0), 0);
+        (void)send_fds(fixture->client, "x", 1, &null, 1);
+        assert_int_equal(fdpass_send(fixture->broker, "bye", 3, NULL, 0), 0);
+
+        fdpass_hang_up(&fixture->guard, fixture->broker);
+        assert_int_equal(recv(kept, buffer, sizeof(buffer), MSG_DONTWAIT), 0);
+        assert_int_equal(recv(fixture->client, buffer, sizeof(buffer), MSG_DONTWAIT), 3);
+        assert_int_equal(recv(fixture->client, buffer, sizeof(buffer), MSG_DONTWAIT), 0);
+        assert_int_equal(send(fixture->client, "more", 4, MSG_NOSIGNAL), -1);
+        assert_int_equal(fdpass_receive(&fixture->guard, kept, buffer, sizeof(buffer), &packet),
+                         FDPASS_E_CLOSED);
+        close(kept);
+        close(null);
+}
+
 static void test_violations_are_told_apart_and_change_no_output(void **state) {
         Fixture *fixture = *state;
         FdpassPacket packet = { .n_bytes = 12345 };
@@ -419,6 +462,9 @@ int main(void) {
                 TEST(test_packet_arrives_whole_with_its_sender),
                 TEST_OLD(test_packet_arrives_whole_with_its_sender),
                 TEST(test_peeked_packet_stays_until_it_is_received),
+                TEST(test_consuming_takes_one_packet_also_of_a_peer_that_is_gone),
+                TEST(test_hanging_up_ends_a_socket_that_others_have_open),
+                TEST_OLD(test_hanging_up_ends_a_socket_that_others_have_open),
                 TEST(test_violations_are_told_apart_and_change_no_output),
                 TEST_OLD(test_violations_are_told_apart_and_change_no_output),
                 cmocka_unit_test(test_packet_without_sender_is_refused),
