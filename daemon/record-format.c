@@ -241,6 +241,8 @@ static void record_put_lease(RecordCursor *cursor, const RecordLease *lease) {
         record_put_bytes(cursor, lease->client, SHMB_UUID_SIZE);
         record_put_text(cursor, lease->command, RECORD_COMMAND_MAX);
         record_put_text(cursor, lease->unit, RECORD_UNIT_MAX);
+        if (lease->connection != 0)
+                record_put(cursor, lease->connection, 8);
 }
 
 static void record_get_lease(RecordCursor *cursor, RecordLease *lease) {
@@ -257,6 +259,49 @@ static void record_get_lease(RecordCursor *cursor, RecordLease *lease) {
         record_get_bytes(cursor, lease->client, SHMB_UUID_SIZE);
         lease->command = record_get_text(cursor, RECORD_COMMAND_MAX);
         lease->unit = record_get_text(cursor, RECORD_UNIT_MAX);
+        /* All others end here, and those of 1.0. */
+        if (cursor->n == cursor->size)
+                return;
+        lease->connection = record_get(cursor, 8);
+        if (lease->connection == 0)
+                cursor->bad = true;
+}
+
+enum {
+        RECORD_CONNECTION_ADMIN = 1,
+        RECORD_CONNECTION_GREETED = 2,
+};
+
+static void record_put_connection(RecordCursor *cursor, const RecordConnection *connection) {
+        record_put(cursor, connection->connection, 8);
+        record_put(cursor, connection->uid, 4);
+        record_put(cursor, connection->pid, 4);
+        record_put(cursor, connection->pid_started, 8);
+        record_put_bytes(cursor, connection->client, SHMB_UUID_SIZE);
+        record_put(cursor,
+                   (connection->admin ? RECORD_CONNECTION_ADMIN : 0) |
+                                   (connection->greeted ? RECORD_CONNECTION_GREETED : 0),
+                   4);
+        record_put(cursor, connection->pending, 4);
+        record_put(cursor, connection->n_returns, 4);
+}
+
+static void record_get_connection(RecordCursor *cursor, RecordConnection *connection) {
+        uint64_t flags;
+
+        connection->connection = record_get(cursor, 8);
+        connection->uid = (uint32_t)record_get(cursor, 4);
+        connection->pid = (uint32_t)record_get(cursor, 4);
+        connection->pid_started = record_get(cursor, 8);
+        record_get_bytes(cursor, connection->client, SHMB_UUID_SIZE);
+        flags = record_get(cursor, 4);
+        connection->admin = flags & RECORD_CONNECTION_ADMIN;
+        connection->greeted = flags & RECORD_CONNECTION_GREETED;
+        connection->pending = (uint32_t)record_get(cursor, 4);
+        connection->n_returns = (uint32_t)record_get(cursor, 4);
+        if (connection->connection == 0 ||
+            flags > (RECORD_CONNECTION_ADMIN | RECORD_CONNECTION_GREETED))
+                cursor->bad = true;
 }
 
 /* The payload of @entry; a type that is none makes the cursor bad. */
@@ -284,6 +329,12 @@ static void record_put_payload(RecordCursor *cursor, const RecordEntry *entry) {
         case RECORD_LEASE_ENDED:
                 record_put(cursor, entry->lease_ended.lease, 8);
                 record_put(cursor, entry->lease_ended.how, 4);
+                return;
+        case RECORD_CONNECTION:
+                record_put_connection(cursor, &entry->connection);
+                return;
+        case RECORD_CONNECTION_ENDED:
+                record_put(cursor, entry->connection_ended.connection, 8);
                 return;
         case RECORD_NONE:
         case _RECORD_TYPE_N:
@@ -316,6 +367,12 @@ static void record_get_payload(RecordCursor *cursor, RecordEntry *entry) {
         case RECORD_LEASE_ENDED:
                 entry->lease_ended.lease = record_get(cursor, 8);
                 entry->lease_ended.how = (uint32_t)record_get(cursor, 4);
+                return;
+        case RECORD_CONNECTION:
+                record_get_connection(cursor, &entry->connection);
+                return;
+        case RECORD_CONNECTION_ENDED:
+                entry->connection_ended.connection = record_get(cursor, 8);
                 return;
         case RECORD_NONE:
         case _RECORD_TYPE_N:

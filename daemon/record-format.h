@@ -21,6 +21,7 @@
  * refuses: state that was not understood must not be dropped by the next compaction.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +30,7 @@
 #include "protocol/limits.h"
 #include "protocol/name.h"
 
+typedef struct RecordConnection RecordConnection;
 typedef struct RecordEntry RecordEntry;
 typedef struct RecordLease RecordLease;
 typedef struct RecordObject RecordObject;
@@ -36,7 +38,7 @@ typedef struct RecordRegion RecordRegion;
 
 enum {
         RECORD_MAJOR = 1,
-        RECORD_MINOR = 0,
+        RECORD_MINOR = 1,
 
         RECORD_FILE_HEADER_SIZE = 40,
         RECORD_ENTRY_HEADER_SIZE = 16,
@@ -56,6 +58,8 @@ typedef enum RecordType {
         RECORD_OBJECT_REMOVED, /* it was unlinked */
         RECORD_LEASE,
         RECORD_LEASE_ENDED,
+        RECORD_CONNECTION,       /* the service manager keeps a connection; since 1.1 */
+        RECORD_CONNECTION_ENDED, /* it need not any more; since 1.1 */
         _RECORD_TYPE_N,
 } RecordType;
 
@@ -105,12 +109,31 @@ struct RecordLease {
         uint8_t client[SHMB_UUID_SIZE];
         const char *command;   /* "" if not known */
         const char *unit;      /* "" if not known */
+        uint64_t connection;   /* that holds it, 0 if that is not kept; since 1.1 */
 };
 
 typedef struct RecordLeaseEnded {
         uint64_t lease;
         uint32_t how; /* of daemon/core/lease.h; for whoever reads the file */
 } RecordLeaseEnded;
+
+/* A connection that outlives the broker; `connection` is its key in the leases, part of its name
+ * with the service manager, and a number that the kernel gave to no other socket of this boot. */
+struct RecordConnection {
+        uint64_t connection;
+        uint32_t uid, pid;
+        uint64_t pid_started;      /* as in a lease */
+        uint8_t client[SHMB_UUID_SIZE];
+        bool admin;                /* of the administrators' socket */
+        bool greeted;              /* hello was said */
+        /* The request that was its next one when a broker took it over (checksum, 0 if there was
+         * none), and how many brokers in a row had found that one there before */
+        uint32_t pending, n_returns;
+};
+
+typedef struct RecordConnectionEnded {
+        uint64_t connection;
+} RecordConnectionEnded;
 
 /* Strings are borrowed: from the caller when encoding, from the bytes when decoding. */
 struct RecordEntry {
@@ -123,6 +146,8 @@ struct RecordEntry {
                 RecordObjectRemoved object_removed;
                 RecordLease lease;
                 RecordLeaseEnded lease_ended;
+                RecordConnection connection;
+                RecordConnectionEnded connection_ended;
         };
 };
 

@@ -146,6 +146,8 @@ static int fold_play(const RecordEntry *entry, Fold *fold) {
                         fold->next_lease = entry->lease.lease + 1;
                 return 0;
         case RECORD_REGION_REMOVED:
+        case RECORD_CONNECTION:
+        case RECORD_CONNECTION_ENDED:
         case RECORD_NONE:
         case _RECORD_TYPE_N:
                 return 0;

@@ -16,7 +16,7 @@
 #include "daemon/record-format.h"
 
 enum {
-        N_ENTRIES = 7,
+        N_ENTRIES = 9,
         FILE_SIZE_MAX = N_ENTRIES * RECORD_ENTRY_MAX,
 };
 
@@ -62,11 +62,25 @@ static const RecordEntry ENTRIES[N_ENTRIES] = {
                 .client = "0123456789abcdef",
                 .command = "imu (driver)\n",
                 .unit = "imu.service",
+                .connection = 0x2122232425262728,
         } },
         { .type = RECORD_LEASE_ENDED, .lease_ended = { .lease = 42, .how = 1 } },
         { .type = RECORD_OBJECT_REMOVED, .object_removed = {
                 .tag = 0xa1a2a3a4a5a6a7a8, .kind = SHMB_OBJECT_LANE, .index = 1, .epoch = 2 } },
         { .type = RECORD_REGION_REMOVED, .region_removed = { .tag = 0xa1a2a3a4a5a6a7a8 } },
+        { .type = RECORD_CONNECTION, .connection = {
+                .connection = 0x2122232425262728,
+                .uid = 1000,
+                .pid = 4711,
+                .pid_started = 0x3132333435363738,
+                .client = "0123456789abcdef",
+                .admin = true,
+                .greeted = true,
+                .pending = 0x41424344,
+                .n_returns = 3,
+        } },
+        { .type = RECORD_CONNECTION_ENDED,
+          .connection_ended = { .connection = 0x2122232425262728 } },
 };
 
 typedef struct Fixture {
@@ -175,6 +189,20 @@ static void expect_lease(const RecordLease *lease) {
         assert_memory_equal(lease->client, wanted->client, SHMB_UUID_SIZE);
         assert_string_equal(lease->command, wanted->command);
         assert_string_equal(lease->unit, wanted->unit);
+        assert_int_equal(lease->connection, wanted->connection);
+}
+
+static void expect_connection(const RecordConnection *connection) {
+        const RecordConnection *wanted = &ENTRIES[7].connection;
+
+        assert_int_equal(connection->connection, wanted->connection);
+        assert_int_equal(connection->uid, wanted->uid);
+        assert_int_equal(connection->pid, wanted->pid);
+        assert_int_equal(connection->pid_started, wanted->pid_started);
+        assert_memory_equal(connection->client, wanted->client, SHMB_UUID_SIZE);
+        assert_true(connection->admin && connection->greeted);
+        assert_int_equal(connection->pending, wanted->pending);
+        assert_int_equal(connection->n_returns, wanted->n_returns);
 }
 
 static void test_entries_come_out_as_they_went_in(void **state) {
@@ -205,6 +233,9 @@ static void test_entries_come_out_as_they_went_in(void **state) {
         assert_int_equal(entries[5].object_removed.index, 1);
         assert_int_equal(entries[5].object_removed.epoch, 2);
         assert_int_equal(entries[6].region_removed.tag, ENTRIES[6].region_removed.tag);
+        expect_connection(&entries[7].connection);
+        assert_int_equal(entries[8].connection_ended.connection,
+                         ENTRIES[8].connection_ended.connection);
 }
 
 /* The broker that reads them may be of another version than the one that wrote them. */
@@ -220,7 +251,7 @@ static void test_bytes_are_pinned(void **state) {
         assert_memory_equal(fixture->bytes + fixture->ends[3], entry, sizeof(entry));
 
         record_encode_header((const uint8_t *)"0123456789abcdef", header);
-        assert_memory_equal(header, "shmbrec\n\1\0\0\0\0\0\0\0" "0123456789abcdef" "\0\0\0\0", 36);
+        assert_memory_equal(header, "shmbrec\n\1\0\1\0\0\0\0\0" "0123456789abcdef" "\0\0\0\0", 36);
 }
 
 static void test_file_cut_anywhere_holds_what_was_before_the_cut(void **state) {
@@ -369,6 +400,25 @@ static void test_value_out_of_bounds_is_refused_though_its_checksum_is_good(void
         assert_int_equal(decode_with(fixture, 3, 16, SHMB_ROLE_CONSUME), 0);
         assert_int_equal(decode_with(fixture, 3, 16, _SHMB_ROLE_N), RECORD_FORMAT_E_CORRUPT);
         assert_int_equal(decode_with(fixture, 3, 17, 1), RECORD_FORMAT_E_CORRUPT);
+        /* connection: flags at 40 */
+        assert_int_equal(decode_with(fixture, 7, 40, 0), 0);
+        assert_int_equal(decode_with(fixture, 7, 40, 4), RECORD_FORMAT_E_CORRUPT);
+}
+
+/* Leases of version 1.0 say nothing of a connection. */
+static void test_lease_of_an_older_broker_is_read(void **state) {
+        Fixture *fixture = *state;
+        const uint8_t *payload = fixture->bytes + fixture->ends[2] + 16;
+        size_t n = payload[-16], n_entry;
+        uint8_t bytes[RECORD_ENTRY_MAX];
+        RecordEntry entry;
+
+        assert_int_equal(record_decode(bytes, forge(RECORD_LEASE, payload, n - 8, bytes), &entry,
+                                       &n_entry), 0);
+        assert_int_equal(entry.lease.connection, 0);
+        assert_string_equal(entry.lease.unit, "imu.service");
+        assert_int_equal(record_decode(bytes, forge(RECORD_LEASE, payload, n - 1, bytes), &entry,
+                                       &n_entry), RECORD_FORMAT_E_CORRUPT);
 }
 
 static void test_payload_of_another_length_is_refused(void **state) {
@@ -426,6 +476,7 @@ int main(void) {
                 cmocka_unit_test(test_header_cut_or_changed_anywhere_is_refused),
                 TEST(test_file_of_a_newer_broker_is_told_from_a_damaged_one),
                 TEST(test_value_out_of_bounds_is_refused_though_its_checksum_is_good),
+                TEST(test_lease_of_an_older_broker_is_read),
                 cmocka_unit_test(test_payload_of_another_length_is_refused),
                 TEST(test_longest_entry_fits_and_longer_texts_are_refused),
         };
