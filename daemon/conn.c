@@ -33,6 +33,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "daemon/conn-keep.h"
 #include "daemon/conn.h"
 #include "daemon/lapse.h"
 #include "daemon/log.h"
@@ -44,9 +45,14 @@
 /* Requests that a dead process had already sent: a detach among them makes its end a clean one. */
 #define CONN_LAST_WORDS_MAX 16
 
+/* Brokers that found the same request waiting when they began, and ended before they answered it:
+ * more than bad luck. */
+#define CONN_RETURNS_MAX 8
+
 static void conn_free(Conn *conn) {
         Server *server = conn->server;
 
+        conn_keep_end(conn);
         sd_event_source_disable_unref(conn->io);
         sd_event_source_disable_unref(conn->death);
         deadline_leave(&conn->deadline);
@@ -94,6 +100,7 @@ static void conn_expel(Conn *conn, const char *reason) {
         log_event(&event, "Closed the connection of process %d (%s) of uid %u: %s.",
                   (int)conn->peer.pid, conn->peer.command, conn->peer.uid, reason);
         lapse_client(conn->server, &conn->client, LEASE_END_DEATH);
+        conn_keep_end(conn);
 
         if (!conn->sent_fds || !conn_has_unread(conn)) {
                 conn_free(conn);
@@ -106,13 +113,6 @@ static void conn_expel(Conn *conn, const char *reason) {
         shutdown(conn->fd, SHUT_RDWR);
         if (sd_event_source_set_io_events(conn->io, EPOLLOUT | EPOLLET) < 0)
                 conn_free(conn);
-}
-
-void conn_on_deadline(Conn *conn) {
-        if (!conn->greeted)
-                conn_expel(conn, "it did not say hello in time");
-        else if (conn->draining && conn_has_unread(conn))
-                conn_expel(conn, "it sends requests and does not read the replies");
 }
 
 Conn *conn_of_client(LeaseClient *client) {
@@ -292,6 +292,8 @@ static ConnTurn conn_serve_packet(Conn *conn, const FdpassPacket *packet) {
          * of the answer. */
         if (fdpass_consume(conn->fd) < 0 && !conn->fault)
                 conn->fault = "receiving from it failed";
+        conn->repeats = false;
+        conn->pending = conn->n_returns = 0;
         if (!conn->fault)
                 return CONN_TURN_SERVED;
         conn_expel(conn, conn->fault);
@@ -342,6 +344,15 @@ static void conn_bury(Conn *conn) {
                 conn_end(conn, LEASE_END_DEATH);
 }
 
+void conn_on_deadline(Conn *conn) {
+        if (conn->orphaned)
+                conn_bury(conn);
+        else if (!conn->greeted)
+                conn_expel(conn, "it did not say hello in time");
+        else if (conn->draining && conn_has_unread(conn))
+                conn_expel(conn, "it sends requests and does not read the replies");
+}
+
 static int conn_on_death(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
         Conn *conn = userdata;
         Server *server = conn->server;
@@ -376,15 +387,12 @@ static void conn_refuse_quota(Conn *conn, int code) {
 }
 
 /* Owns @fd in any case. */
-static int conn_new_consume_fd(Server *server, int fd, bool admin) {
-        uint64_t now_ns = clock_boottime_ns();
-        Conn *conn;
-        int r;
+static Conn *conn_alloc_consume_fd(Server *server, int fd, bool admin) {
+        Conn *conn = calloc(1, sizeof(*conn));
 
-        conn = calloc(1, sizeof(*conn));
         if (!conn) {
                 fdpass_close(&server->guard, fd);
-                return -ENOMEM;
+                return NULL;
         }
         conn->server = server;
         conn->fd = fd;
@@ -395,12 +403,41 @@ static int conn_new_consume_fd(Server *server, int fd, bool admin) {
                 server->conns->previous = conn;
         server->conns = conn;
         server->n_conns++;
+        return conn;
+}
 
-        r = fdpass_prepare(fd);
+/* Who is there. */
+static int conn_meet(Conn *conn, uint64_t now_ns) {
+        int r;
+
+        r = fdpass_prepare(conn->fd);
         if (r >= 0)
-                r = peer_init_with_fd(&conn->peer, fd, now_ns);
+                r = peer_init_with_fd(&conn->peer, conn->fd, now_ns);
         if (r >= 0)
-                r = deadline_join(&server->deadlines, &conn->deadline, DEADLINE_CONNECTION);
+                r = deadline_join(&conn->server->deadlines, &conn->deadline, DEADLINE_CONNECTION);
+        return r;
+}
+
+static void conn_introduce(Conn *conn) {
+        conn->client.uid = conn->peer.uid;
+        conn->client.pid = (uint32_t)conn->peer.pid;
+        conn->client.pid_started = conn->peer.started_ticks;
+        memcpy(conn->client.command, conn->peer.command, sizeof(conn->client.command));
+        conn->client.connected = true;
+        if (conn->peer.source != PEER_PIDFD_REAPED)
+                conn->server->pidfd_source = peer_pidfd_to_string(conn->peer.source);
+}
+
+/* Owns @fd in any case. */
+static int conn_new_consume_fd(Server *server, int fd, bool admin) {
+        uint64_t now_ns = clock_boottime_ns();
+        Conn *conn;
+        int r;
+
+        conn = conn_alloc_consume_fd(server, fd, admin);
+        if (!conn)
+                return -ENOMEM;
+        r = conn_meet(conn, now_ns);
         /* An administrator gets in whatever programs of the same uid do. */
         if (r >= 0 && !admin)
                 r = quota_charge(&server->quota, &conn->charge, conn->peer.uid,
@@ -414,15 +451,93 @@ static int conn_new_consume_fd(Server *server, int fd, bool admin) {
                 return r < 0 ? r : 0;
         }
 
-        conn->client.uid = conn->peer.uid;
-        conn->client.pid = (uint32_t)conn->peer.pid;
-        conn->client.pid_started = conn->peer.started_ticks;
-        memcpy(conn->client.command, conn->peer.command, sizeof(conn->client.command));
-        conn->client.connected = true;
-        if (conn->peer.source != PEER_PIDFD_REAPED)
-                server->pidfd_source = peer_pidfd_to_string(conn->peer.source);
+        conn_introduce(conn);
         deadline_set(&conn->deadline, now_ns + CONN_HELLO_NS);
         return 0;
+}
+
+/* Whether the process that connected is dead, and its number somebody else's by now or nobody's. */
+static bool conn_is_orphaned(const Conn *conn, const RecordConnection *record) {
+        return !peer_is_alive(&conn->peer) ||
+               (conn->peer.started_ticks != 0 && record->pid_started != 0 &&
+                conn->peer.started_ticks != record->pid_started);
+}
+
+/* Whether its next request is one that several brokers in a row did not live to answer. */
+static bool conn_is_deadly(Conn *conn, const RecordConnection *record) {
+        FdpassPacket packet;
+
+        if (conn_peek(conn, &packet) == 0)
+                conn->pending = record_crc32c(conn->server->packet_in, packet.n_bytes);
+        if (conn->pending != 0 && conn->pending == record->pending)
+                conn->n_returns = record->n_returns + 1;
+        if (conn->n_returns < CONN_RETURNS_MAX)
+                return false;
+        log_event(&(LogEvent){
+                          .priority = LOG_WARNING,
+                          .message_id = SHMB_MESSAGE_CLIENT_EXPELLED_STR,
+                          .uid = conn->peer.uid,
+                          .fields = {
+                                  { "CLIENT_UID", NULL, conn->peer.uid },
+                                  { "CLIENT_PID", NULL, (uint64_t)conn->peer.pid },
+                                  { "REASON", "brokers die before they have answered it" },
+                          },
+                  },
+                  "Closed the connection of process %d (%s) of uid %u: %u brokers in a row ended "
+                  "before they had answered its request.",
+                  (int)conn->peer.pid, conn->peer.command, conn->peer.uid, conn->n_returns);
+        fdpass_hang_up(&conn->server->guard, conn->fd);
+        return true;
+}
+
+static void conn_recall(Conn *conn, const RecordConnection *record) {
+        conn_introduce(conn);
+        conn->client.pid_started = record->pid_started;
+        memcpy(conn->client.uuid, record->client, sizeof(conn->client.uuid));
+        conn->greeted = record->greeted;
+        conn->kept = record->connection;
+        conn->repeats = true;
+        /* A reply that is unread may have some. */
+        conn->sent_fds = true;
+}
+
+Conn *conn_restore_consume_fd(Server *server, const RecordConnection *record, int fd) {
+        uint64_t now_ns = clock_boottime_ns();
+        Conn *conn;
+        int r;
+
+        conn = conn_alloc_consume_fd(server, fd, record->admin);
+        if (!conn)
+                return NULL;
+        r = conn_meet(conn, now_ns);
+        if (r == 0 && (conn->peer.uid != record->uid || (uint32_t)conn->peer.pid != record->pid))
+                r = -EPERM;
+        if (r == 0 && conn_is_orphaned(conn, record)) {
+                conn->orphaned = true;
+                if (conn->peer.pidfd >= 0)
+                        close(conn->peer.pidfd);
+                conn->peer.pidfd = -1;
+                conn->peer.source = PEER_PIDFD_REAPED;
+        }
+        if (r == 0 && conn_is_deadly(conn, record))
+                r = -EPERM;
+        if (r == 0)
+                r = conn_watch(conn);
+        if (r != 0) {
+                conn_free(conn);
+                return NULL;
+        }
+
+        /* A limit that became lower meanwhile takes nothing away. */
+        if (!conn->admin)
+                (void)quota_charge(&server->quota, &conn->charge, conn->peer.uid,
+                                   QUOTA_CONNECTIONS, 1);
+        conn_recall(conn, record);
+        if (conn->orphaned)
+                deadline_set(&conn->deadline, now_ns);
+        else if (!conn->greeted)
+                deadline_set(&conn->deadline, now_ns + CONN_HELLO_NS);
+        return conn;
 }
 
 /* Take the connection that cannot be served off the queue, so that the listener does not stay

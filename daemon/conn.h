@@ -33,6 +33,12 @@ struct Conn {
         LeaseClient client;
         bool admin;
         bool greeted;     /* hello was said */
+        uint64_t kept;    /* its number with the service manager, 0 if that does not keep it */
+        bool recorded;    /* the record says so */
+        bool orphaned;    /* of a predecessor, and its process is known to be dead */
+        /* The next request may be one that a predecessor had performed */
+        bool repeats;
+        uint32_t pending, n_returns; /* as in the record, until that request is served */
         bool unit_asked;  /* client.unit is what the service manager knows */
         bool draining;    /* waits for its last reply to be read */
         /* Nothing is served any more; kept until descriptors in flight are off the broker's
@@ -52,6 +58,18 @@ struct Conn {
  * @listener:   readable listener
  */
 void conn_accept(Listener *listener);
+
+/**
+ * conn_restore_consume_fd() - go on with a connection of a predecessor
+ * @server:     server
+ * @record:     what is written down of it
+ * @fd:         the socket; owned in any case
+ *
+ * Who is at the other end is asked of the kernel anew, and must be who was written down.
+ *
+ * Return: the connection, which has no leases yet; NULL.
+ */
+Conn *conn_restore_consume_fd(Server *server, const RecordConnection *record, int fd);
 
 /** conn_end() - end its leases, close it, free it */
 void conn_end(Conn *conn, LeaseEnd how);

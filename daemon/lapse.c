@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/bells.h"
+#include "daemon/conn-keep.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
@@ -166,17 +167,26 @@ void lapse_absent_free(Absent *absent) {
         free(absent);
 }
 
+void lapse_absent(Server *server, const LeaseClient *client) {
+        Absent *absent = lapse_find_absent(server, client);
+
+        if (absent && !absent->client.leases)
+                lapse_absent_free(absent);
+}
+
 void lapse_adopt(Server *server, Lease *lease, LeaseClient *client) {
-        Absent *absent = lapse_find_absent(server, lease->client);
+        const LeaseClient *before = lease->client;
+        Conn *conn = conn_of_client(client);
         int r;
 
         lease_move(lease, client);
+        if (conn)
+                conn_keep(conn);
         r = ledger_lease(server, lease);
         if (r < 0)
                 log_plain(LOG_WARNING, "Cannot write down that lease %llu was resumed: %s.",
                           (unsigned long long)lease->id, strerror(-r));
-        if (absent && !absent->client.leases)
-                lapse_absent_free(absent);
+        lapse_absent(server, before);
 }
 
 void lapse_on_linger(Server *server, Region *region) {

@@ -26,6 +26,9 @@ void lapse_client(Server *server, LeaseClient *client, LeaseEnd how);
 /** lapse_adopt() - a client of a predecessor is back: @lease is @client's from now on */
 void lapse_adopt(Server *server, Lease *lease, LeaseClient *client);
 
+/** lapse_absent() - if this is a client that did not come back and it has no lease, forget it */
+void lapse_absent(Server *server, const LeaseClient *client);
+
 /** lapse_absent_free() - forget a client that did not come back; it has no lease any more */
 void lapse_absent_free(Absent *absent);
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/conn-keep.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/objects.h"
@@ -76,6 +77,7 @@ static RecordEntry ledger_object_entry(const Server *server, const Region *regio
 
 static RecordEntry ledger_lease_entry(const Lease *lease) {
         const LeaseClient *client = lease->client;
+        const Conn *conn = conn_of_client(lease->client);
         RecordEntry entry = {
                 .type = RECORD_LEASE,
                 .lease = {
@@ -90,6 +92,7 @@ static RecordEntry ledger_lease_entry(const Lease *lease) {
                         .request = lease->request,
                         .command = client->command,
                         .unit = client->unit,
+                        .connection = conn ? conn->kept : 0,
                 },
         };
 
@@ -180,9 +183,28 @@ void ledger_object_removed(Server *server, const Region *region, const RegionObj
 }
 
 int ledger_lease(Server *server, const Lease *lease) {
-        RecordEntry entry = ledger_lease_entry(lease);
+        Conn *conn = conn_of_client(lease->client);
+        bool news = conn && conn->kept && !conn->recorded;
+        RecordEntry entries[2];
+        size_t n_entries = 0;
+        int r;
 
-        return ledger_append(server, &entry);
+        if (news)
+                entries[n_entries++] = conn_keep_entry(conn);
+        entries[n_entries++] = ledger_lease_entry(lease);
+        r = record_append(&server->record, entries, n_entries);
+        if (r == 0 && news)
+                conn->recorded = true;
+        return r;
+}
+
+void ledger_conn_ended(Server *server, uint64_t connection) {
+        RecordEntry entry = {
+                .type = RECORD_CONNECTION_ENDED,
+                .connection_ended = { .connection = connection },
+        };
+
+        ledger_append_removal(server, &entry);
 }
 
 void ledger_lease_ended(Server *server, uint64_t lease, LeaseEnd how) {
@@ -197,10 +219,11 @@ void ledger_lease_ended(Server *server, uint64_t lease, LeaseEnd how) {
 /* Departed regions are unlinked already: their leases mean nothing to a successor. */
 int ledger_begin(Server *server) {
         const Registry *registry = &server->registry;
-        size_t n_entries = 0, n_max = 1 + registry->n_leases, i;
+        size_t n_entries = 0, n_max = 1 + server->n_conns + registry->n_leases, i;
         LedgerNames names = {};
         RecordEntry *entries;
         int r = -ENOMEM;
+        Conn *conn;
 
         for (i = 0; i < registry->n_regions; i++)
                 n_max += ledger_count_region(registry->regions[i]);
@@ -212,6 +235,9 @@ int ledger_begin(Server *server) {
         entries[n_entries++] = ledger_mark_entry(server);
         for (i = 0; i < registry->n_regions; i++)
                 ledger_add_region(server, registry->regions[i], entries, &n_entries, &names);
+        for (conn = server->conns; conn; conn = conn->next)
+                if (conn->kept)
+                        entries[n_entries++] = conn_keep_entry(conn);
         for (i = 0; i < registry->n_leases; i++)
                 if (!registry->leases[i]->region->departed)
                         entries[n_entries++] = ledger_lease_entry(registry->leases[i]);
@@ -220,6 +246,8 @@ int ledger_begin(Server *server) {
                     ? record_open(&server->record, server->runtime_fd, server->boot_id, entries,
                                   n_entries)
                     : record_compact(&server->record, entries, n_entries);
+        for (conn = server->conns; r == 0 && conn; conn = conn->next)
+                conn->recorded = conn->kept;
 error:
         free(entries);
         free(names.names);

@@ -31,8 +31,15 @@ int ledger_object(Server *server, const Region *region, const RegionObject *obje
 void ledger_object_removed(Server *server, const Region *region, const RegionObject *object,
                            uint32_t epoch);
 
-/** ledger_lease() - it is about to be told to its client; 0 or -errno of record_append() */
+/**
+ * ledger_lease() - it is about to be told to its client; and its connection, if that is kept
+ *
+ * Return: 0, or -errno of record_append().
+ */
 int ledger_lease(Server *server, const Lease *lease);
+
+/** ledger_conn_ended() - a connection need not be kept any more */
+void ledger_conn_ended(Server *server, uint64_t connection);
 
 /** ledger_lease_ended() - it is over */
 void ledger_lease_ended(Server *server, uint64_t lease, LeaseEnd how);

@@ -3,10 +3,10 @@
 /*
  * Attach
  *
- * The way of an attach: name, right, expectation, objects, lease, proof, ledger, answer. Each step
- * can refuse with a sentence, and what the steps before it did is taken back: a lease that was not
- * answered for is rolled back, and objects that were made for it go when nobody holds them (an
- * on_demand region lingers as if its only holder had just left).
+ * The way of an attach: name, right, expectation, objects, lease, proof, fd store, ledger, answer.
+ * Each step can refuse with a sentence, and what the steps before it did is taken back: a lease
+ * that was not answered for is rolled back, and objects that were made for it go when nobody holds
+ * them (an on_demand region lingers as if its only holder had just left).
  *
  * Peers hear of a lane or seat by control before its new holder gets the answer. Descriptors are
  * opened anew for each answer, in the order of the objects, and closed when it is sent.
@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/conn-keep.h"
 #include "daemon/core/policy.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
@@ -343,6 +344,23 @@ static int attach_prepare_party(Conn *conn, const LeaseEffects *effects, Objects
         return attach_replace_party(server, region, effects->party, fault);
 }
 
+/* Behind this a successor answers request @id in the same words. */
+static int attach_write_down(Conn *conn, uint64_t id, Lease *lease, ObjectsFault *fault) {
+        const Server *server = conn->server;
+        int r;
+
+        lease->request = id;
+        conn_keep(conn);
+        r = ledger_lease(conn->server, lease);
+        if (r < 0) {
+                fault->status = SHMB_STATUS_NO_MEMORY;
+                snprintf(fault->sentence, sizeof(fault->sentence),
+                         "region \"%s\": the lease cannot be written down in %s: %s",
+                         lease->region->decl->name, server->params.runtime_path, strerror(-r));
+        }
+        return r;
+}
+
 /* The lease exists; from here on it is answered for or rolled back. */
 static void attach_grant(Conn *conn, uint64_t id, Lease *lease, const LeaseEffects *effects) {
         Server *server = conn->server;
@@ -350,18 +368,9 @@ static void attach_grant(Conn *conn, uint64_t id, Lease *lease, const LeaseEffec
         bool sent = false;
         int r;
 
-        lease->request = id;
         r = attach_prepare_party(conn, effects, &fault);
-        if (r == 0) {
-                r = ledger_lease(server, lease);
-                if (r < 0) {
-                        fault.status = SHMB_STATUS_NO_MEMORY;
-                        snprintf(fault.sentence, sizeof(fault.sentence),
-                                 "region \"%s\": the lease cannot be written down in %s: %s",
-                                 lease->region->decl->name, server->params.runtime_path,
-                                 strerror(-r));
-                }
-        }
+        if (r == 0)
+                r = attach_write_down(conn, id, lease, &fault);
         if (r == 0)
                 r = attach_answer(conn, id, lease, NULL, &sent, &fault);
         if (r == 0 && sent) {
@@ -452,6 +461,10 @@ static void attach_answer_mapped(Conn *conn, const WireMessage *message) {
         Lease *lease;
 
         if (message->id != 0) {
+                if (mapped->status != 0 && request_was_served(conn, mapped->lease)) {
+                        conn_reply_ok(conn, message->id);
+                        return;
+                }
                 lease = request_lease(conn, message->id, mapped->lease);
         } else {
                 lease = lease_find(&conn->server->registry, mapped->lease);
@@ -466,6 +479,18 @@ static void attach_answer_mapped(Conn *conn, const WireMessage *message) {
                 lapse_lease(conn->server, lease, LEASE_END_DETACH);
         if (message->id != 0)
                 conn_reply_ok(conn, message->id);
+}
+
+/* What is in there makes no sense to its new holder: nothing of it is kept. Once: he may have the
+ * new one already, from a broker that was killed before it had consumed the request. */
+static int attach_renew(Conn *conn, uint64_t id, Lease *lease, ObjectsFault *fault) {
+        int r;
+
+        if (lease->request == id)
+                return 0;
+        r = objects_replace(conn->server, lease->region, lease->party, false,
+                            "its new holder cannot go on from what is in it", fault);
+        return r ? r : attach_write_down(conn, id, lease, fault);
 }
 
 void request_mapped(Conn *conn, const WireMessage *message) {
@@ -491,9 +516,7 @@ void request_mapped(Conn *conn, const WireMessage *message) {
         if (!attach_still_there(conn, message->id, lease->region))
                 return;
 
-        /* What is in there makes no sense to its new holder: nothing of it is kept. */
-        r = objects_replace(conn->server, lease->region, lease->party, false,
-                            "its new holder cannot go on from what is in it", &fault);
+        r = attach_renew(conn, message->id, lease, &fault);
         if (r == 0)
                 r = attach_answer(conn, message->id, lease,
                                   region_party_object(lease->region, lease->party), &sent, &fault);

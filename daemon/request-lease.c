@@ -24,9 +24,21 @@ Lease *request_lease(Conn *conn, uint64_t id, uint64_t lease_id) {
         return NULL;
 }
 
-void request_detach(Conn *conn, const WireMessage *message) {
-        Lease *lease = request_lease(conn, message->id, message->detach.lease);
+bool request_was_served(const Conn *conn, uint64_t lease_id) {
+        Registry *registry = &conn->server->registry;
 
+        return conn->repeats && lease_id < registry->next_lease &&
+               !lease_find(registry, lease_id);
+}
+
+void request_detach(Conn *conn, const WireMessage *message) {
+        Lease *lease;
+
+        if (request_was_served(conn, message->detach.lease)) {
+                conn_reply_ok(conn, message->id);
+                return;
+        }
+        lease = request_lease(conn, message->id, message->detach.lease);
         if (!lease)
                 return;
         lapse_lease(conn->server, lease, LEASE_END_DETACH);

@@ -7,6 +7,24 @@
  * One function a request of protocol/message.h. Each answers exactly once, through conn_reply() or
  * conn_refuse(); none frees the connection. What a request changed before its answer could not be
  * sent is taken back.
+ *
+ * A request is consumed behind its answer, so the first one that a successor finds in a connection
+ * may have been served in part or whole, and may have been answered. Served again it does no harm:
+ *
+ *     HELLO       no connection is kept before its first lease
+ *     ATTACH      (client, id) is in the record with the lease: that lease is answered again
+ *     MAPPED      says what is so already; with EBADMSG (client, id) is in the record with the
+ *                 lease, and the object that was made is answered again; else as DETACH
+ *     DETACH      a lease that is over is over: OK, by request_was_served()
+ *     RESUME      judges, and gives the client what is its own already
+ *     POLL        the FIFO that is there is given again
+ *     FETCH, LIST, WHO, STATUS    only look
+ *     SEGMENT     positions that do not go back: what was reserved and punched is so already
+ *     KICK        a lease that is over is refused as one that does not exist, which it should not
+ *     RELOAD, GC  find nothing left to do
+ *     WATCH       no connection that watches is kept
+ *
+ * The client gets a second answer to an id that it waits for no longer, and ignores it.
  */
 
 #include "daemon/conn.h"
@@ -26,6 +44,13 @@ void request_resume(Conn *conn, const WireMessage *message);
 
 /** request_lease() - the lease of this connection with this number, or NULL after a refusal */
 Lease *request_lease(Conn *conn, uint64_t id, uint64_t lease);
+
+/**
+ * request_was_served() - whether a predecessor may have ended this lease at this very request
+ *
+ * True for the first request behind a takeover only, and a number of the past.
+ */
+bool request_was_served(const Conn *conn, uint64_t lease);
 
 /* request-poll.c */
 void request_poll(Conn *conn, const WireMessage *message);

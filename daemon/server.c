@@ -497,6 +497,7 @@ Server *server_free(Server *server) {
         decl_set_free(server->decls);
         record_close(&server->record);
         store_deinit(&server->store);
+        vault_end(server);
         fdpass_guard_deinit(&server->guard);
         backing_dir_close(&server->shm);
         sd_event_source_disable_unref(server->timer);

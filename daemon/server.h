@@ -10,11 +10,12 @@
  *
  *     server.c            start, listeners, timer, signals, end
  *     conn.c              one client: receive, judge the sender, answer
+ *     conn-keep.c         which connections outlive the broker
  *     request*.c          one function a request
  *     objects.c           the objects of a region: make, open, prove, replace, remove
  *     lapse.c             leases that are over, regions that nobody uses any more
  *     ledger.c            what is written down for the next broker
- *     takeover.c          what the last broker left
+ *     takeover*.c         what the last broker left
  *     reload.c            from one configuration to the next
  *     watch.c             what happens, told to who asked
  */
@@ -109,7 +110,10 @@ struct Server {
         Store store; /* what was inherited */
         struct {
                 size_t n_kept;
-                bool complained, behind;
+                bool complained, complained_conns, behind;
+                bool none; /* there is nobody to keep anything */
+                uint64_t *unsaid; /* connections that PID 1 is still to let go of; owned */
+                size_t n_unsaid, n_unsaid_allocated;
         } vault;
         FdpassGuard guard;
         Listener listeners[SERVER_LISTENERS];

@@ -5,9 +5,9 @@
  *
  * Three passes. Objects: each region of the record is held against the declarations and against
  * what is there, and goes on or is removed. Leases: the holder is the process of the recorded
- * number that was born at the recorded time; if it lives, its lease does, without a connection
- * until it comes back. The rest: a lane or seat whose holder is gone is one more death, and needs
- * the proof like any other.
+ * number that was born at the recorded time; if it lives, its lease does: on the connection that it
+ * had, where the service manager kept that, else without one until it comes back. The rest: a lane
+ * or seat whose holder is gone is one more death, and needs the proof like any other.
  *
  * Counts of deaths and detaches go on from the control object, which only a broker ever wrote:
  * peers compare them with what they saw last.
@@ -28,13 +28,14 @@
 #include "daemon/objects.h"
 #include "daemon/sys/clock.h"
 #include "daemon/sys/peer.h"
+#include "daemon/takeover-conns.h"
 #include "daemon/takeover-fold.h"
 #include "daemon/takeover.h"
 #include "daemon/vault.h"
 #include "memory/layout.h"
 
 typedef struct TakeoverCounts {
-        size_t n_adopted, n_removed, n_leases;
+        size_t n_adopted, n_removed, n_leases, n_conns;
 } TakeoverCounts;
 
 static BackingObject takeover_describe(const Server *server, const RecordObject *object) {
@@ -254,16 +255,19 @@ static Absent *takeover_new_absent(Server *server, const RecordLease *record, in
         return absent;
 }
 
-/* The client that holds it, if it lives. */
-static Absent *takeover_client(Server *server, const RecordLease *record) {
-        Absent *absent = takeover_find_absent(server, record);
+/* The client that holds it: on its connection, or without one if it lives. */
+static LeaseClient *takeover_client(Server *server, const TakeoverConns *conns,
+                                    const RecordLease *record) {
+        LeaseClient *client = takeover_conns_client(conns, record);
+        Absent *absent;
         int pidfd;
 
-        if (absent)
-                return absent;
-        if (peer_find((pid_t)record->pid, record->pid_started, &pidfd))
-                return NULL;
-        return takeover_new_absent(server, record, pidfd);
+        if (client)
+                return client;
+        absent = takeover_find_absent(server, record);
+        if (!absent && peer_find((pid_t)record->pid, record->pid_started, &pidfd) == 0)
+                absent = takeover_new_absent(server, record, pidfd);
+        return absent ? &absent->client : NULL;
 }
 
 static Region *takeover_by_tag(Server *server, uint64_t tag) {
@@ -275,21 +279,21 @@ static Region *takeover_by_tag(Server *server, uint64_t tag) {
         return NULL;
 }
 
-static void takeover_lease(Server *server, const RecordLease *record, TakeoverCounts *counts) {
+static void takeover_lease(Server *server, const TakeoverConns *conns, const RecordLease *record,
+                           TakeoverCounts *counts) {
         Region *region = takeover_by_tag(server, record->tag);
+        LeaseClient *client;
         ObjectsFault fault;
-        Absent *absent;
         Lease *lease;
 
         if (!region || record->role >= _SHMB_ROLE_N)
                 return;
-        absent = takeover_client(server, record);
-        if (!absent)
+        client = takeover_client(server, conns, record);
+        if (!client)
                 return;
-        if (lease_restore(&server->registry, region, &absent->client, record->role,
-                          record->index, record->lease, record->since_ns, &lease)) {
-                if (!absent->client.leases)
-                        lapse_absent_free(absent);
+        if (lease_restore(&server->registry, region, client, record->role, record->index,
+                          record->lease, record->since_ns, &lease)) {
+                lapse_absent(server, client);
                 return;
         }
 
@@ -419,12 +423,13 @@ static void takeover_say(const TakeoverCounts *counts) {
                                   { "N_REMOVED", NULL, counts->n_removed },
                           },
                   },
-                  "A broker before this one left objects: took over %zu, with %zu leases, and "
-                  "removed %zu.",
-                  counts->n_adopted, counts->n_leases, counts->n_removed);
+                  "A broker before this one left objects: took over %zu, with %zu leases and %zu "
+                  "connections, and removed %zu.",
+                  counts->n_adopted, counts->n_leases, counts->n_conns, counts->n_removed);
 }
 
-static int takeover_apply(Server *server, const DeclSet *decls, const Fold *fold) {
+static int takeover_apply(Server *server, const DeclSet *decls, const Fold *fold,
+                          TakeoverConns *conns) {
         TakeoverCounts counts = {};
         size_t i;
         int r;
@@ -433,8 +438,9 @@ static int takeover_apply(Server *server, const DeclSet *decls, const Fold *fold
         server->registry.next_generation = fold->next_generation;
         for (i = 0; i < fold->n_regions; i++)
                 takeover_objects(server, decls, &fold->regions[i], &counts);
+        counts.n_conns = takeover_conns_restore(server, conns);
         for (i = 0; i < fold->n_leases; i++)
-                takeover_lease(server, fold->leases[i], &counts);
+                takeover_lease(server, conns, fold->leases[i], &counts);
 
         /* Written before the settling, which writes down what it proves and replaces. */
         r = ledger_begin(server);
@@ -450,14 +456,18 @@ static int takeover_apply(Server *server, const DeclSet *decls, const Fold *fold
 
 int takeover(Server *server, const DeclSet *decls) {
         RecordContent content = {};
+        TakeoverConns conns = {};
         Fold fold = {};
         int r;
 
         r = takeover_read(server, &content);
         if (r == 0) {
                 r = fold_entries(content.entries, content.n_entries, &fold);
-                r = r < 0 ? SERVER_E_FAILED : takeover_apply(server, decls, &fold);
+                if (r == 0)
+                        r = takeover_conns_fold(content.entries, content.n_entries, &conns);
+                r = r < 0 ? SERVER_E_FAILED : takeover_apply(server, decls, &fold, &conns);
         }
+        takeover_conns_deinit(&conns);
         fold_deinit(&fold);
         record_content_deinit(&content);
         return r;

@@ -8,6 +8,8 @@
  */
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +21,10 @@
 enum {
         VAULT_MAX = 16384, /* FileDescriptorStoreMax= of shmbrokerd.service */
         VAULT_WAIT_MS = 50, /* for a PID 1 that is behind; once, then until it reads again not */
+        VAULT_CONN_NAME_MAX = 21, /* "conn." and 16 digits */
 };
+
+#define VAULT_CONN_PREFIX "conn."
 
 /* How much PID 1 keeps: systemd says it since 254; else what our unit asks for. */
 static size_t vault_max(void) {
@@ -35,6 +40,11 @@ static int vault_compare(const void *left, const void *right) {
         return strcmp(a->name, b->name);
 }
 
+static bool vault_name_is_ours(const char *name) {
+        return shmb_kernel_name_is_ours(name) ||
+               strncmp(name, VAULT_CONN_PREFIX, sizeof(VAULT_CONN_PREFIX) - 1) == 0;
+}
+
 void vault_begin(Server *server) {
         size_t i;
 
@@ -42,7 +52,7 @@ void vault_begin(Server *server) {
                 qsort(server->store.entries, server->store.n_entries,
                       sizeof(*server->store.entries), vault_compare);
         for (i = 0; i < server->store.n_entries; i++)
-                server->vault.n_kept += shmb_kernel_name_is_ours(server->store.entries[i].name);
+                server->vault.n_kept += vault_name_is_ours(server->store.entries[i].name);
 }
 
 static void vault_complain(Server *server, const Region *region, const char *why) {
@@ -59,20 +69,96 @@ static int vault_patience(const Server *server) {
         return server->vault.behind ? 0 : VAULT_WAIT_MS;
 }
 
-bool vault_keep(Server *server, const Region *region, const char *name, int fd) {
+/* Return: 0 if it is kept, else @why; NULL where there is no PID 1 to ask. */
+static int vault_put(Server *server, const char *name, int fd, int patience_ms, const char **why) {
         int r;
 
-        if (server->vault.n_kept >= vault_max()) {
-                vault_complain(server, region, "the service manager keeps no more descriptors, "
-                               "raise FileDescriptorStoreMax= of the unit");
-                return false;
-        }
-        r = store_put(fd, name, false, vault_patience(server));
-        if (r < 0)
-                vault_complain(server, region, r == -EAGAIN ? "the service manager does not answer"
-                                                            : strerror(-r));
+        *why = "the service manager keeps no more descriptors, raise FileDescriptorStoreMax= of "
+               "the unit";
+        if (server->vault.n_kept >= vault_max())
+                return -ENOSPC;
+        r = store_put(fd, name, false, patience_ms);
         server->vault.behind = r == -EAGAIN;
+        server->vault.none = r == STORE_E_NONE;
         server->vault.n_kept += r == 0;
+        if (r < 0)
+                *why = r == -EAGAIN ? "the service manager does not answer" : strerror(-r);
+        else
+                *why = NULL;
+        return r;
+}
+
+bool vault_keep(Server *server, const Region *region, const char *name, int fd) {
+        const char *why;
+        int r;
+
+        r = vault_put(server, name, fd, vault_patience(server), &why);
+        if (why)
+                vault_complain(server, region, why);
+        return r == 0;
+}
+
+static void vault_conn_name(uint64_t number, char ret_name[static VAULT_CONN_NAME_MAX + 1]) {
+        snprintf(ret_name, VAULT_CONN_NAME_MAX + 1, VAULT_CONN_PREFIX "%016" PRIx64, number);
+}
+
+/* Return: whether PID 1 has read, or there is none. */
+static bool vault_drop_conn(Server *server, uint64_t number) {
+        char name[VAULT_CONN_NAME_MAX + 1];
+        int r;
+
+        vault_conn_name(number, name);
+        r = store_drop(name, 0);
+        server->vault.behind = r == -EAGAIN;
+        if (r == 0 && server->vault.n_kept > 0)
+                server->vault.n_kept--;
+        return r != -EAGAIN;
+}
+
+static void vault_say_unsaid(Server *server) {
+        while (server->vault.n_unsaid > 0 &&
+               vault_drop_conn(server, server->vault.unsaid[server->vault.n_unsaid - 1]))
+                server->vault.n_unsaid--;
+}
+
+void vault_forget_conn(Server *server, uint64_t number) {
+        uint64_t *unsaid;
+        size_t n;
+
+        vault_say_unsaid(server);
+        if (server->vault.n_unsaid == 0 && vault_drop_conn(server, number))
+                return;
+        if (server->vault.n_unsaid == server->vault.n_unsaid_allocated) {
+                n = server->vault.n_unsaid > 0 ? 2 * server->vault.n_unsaid : 16;
+                unsaid = reallocarray(server->vault.unsaid, n, sizeof(*unsaid));
+                /* The next broker sweeps it then. */
+                if (!unsaid)
+                        return;
+                server->vault.unsaid = unsaid;
+                server->vault.n_unsaid_allocated = n;
+        }
+        server->vault.unsaid[server->vault.n_unsaid++] = number;
+}
+
+void vault_end(Server *server) {
+        free(server->vault.unsaid);
+        server->vault.unsaid = NULL;
+        server->vault.n_unsaid = server->vault.n_unsaid_allocated = 0;
+}
+
+bool vault_keep_conn(Server *server, uint64_t number, int fd) {
+        char name[VAULT_CONN_NAME_MAX + 1];
+        const char *why;
+        int r;
+
+        vault_say_unsaid(server);
+        vault_conn_name(number, name);
+        r = vault_put(server, name, fd, 0, &why);
+        if (why && !server->vault.complained_conns) {
+                server->vault.complained_conns = true;
+                log_plain(LOG_NOTICE, "Some connections will not outlive this broker, and their "
+                          "clients will connect anew: %s.", why);
+        }
         return r == 0;
 }
 
@@ -114,6 +200,43 @@ int vault_take(Server *server, const BackingObject *object) {
         return fd;
 }
 
+/* What else is called so goes. PID 1 forgets by name, so the right one is stored again. */
+static void vault_part_conn(Server *server, uint64_t number, int fd, StoreEntry *first, size_t n) {
+        size_t i;
+
+        for (i = 0; i < n; i++) {
+                if (first[i].fd >= 0)
+                        close(first[i].fd);
+                first[i].fd = -1;
+                (void)vault_drop_conn(server, number);
+        }
+        (void)vault_keep_conn(server, number, fd);
+}
+
+/* Anybody whom the unit lets notify can have stored something under any name, and twice. */
+int vault_take_conn(Server *server, uint64_t number, bool (*fits)(int fd, uint64_t number)) {
+        StoreEntry *first, *end = server->store.entries + server->store.n_entries;
+        char name[VAULT_CONN_NAME_MAX + 1];
+        size_t i, n = 0;
+        int fd = -1;
+
+        vault_conn_name(number, name);
+        first = vault_look(server, name);
+        while (first && first > server->store.entries && strcmp(first[-1].name, name) == 0)
+                first--;
+        while (first && first + n < end && strcmp(first[n].name, name) == 0)
+                n++;
+        for (i = 0; i < n && fd < 0; i++) {
+                if (first[i].fd < 0 || !fits(first[i].fd, number))
+                        continue;
+                fd = first[i].fd;
+                first[i].fd = -1;
+        }
+        if (fd >= 0 && n > 1)
+                vault_part_conn(server, number, fd, first, n);
+        return fd;
+}
+
 static void vault_drop_entry(Server *server, StoreEntry *entry) {
         vault_forget(server, entry->name);
         if (entry->fd >= 0)
@@ -134,7 +257,7 @@ void vault_sweep(Server *server) {
 
         for (i = 0; i < server->store.n_entries; i++) {
                 entry = &server->store.entries[i];
-                if (entry->fd >= 0 && shmb_kernel_name_is_ours(entry->name))
+                if (entry->fd >= 0 && vault_name_is_ours(entry->name))
                         vault_drop_entry(server, entry);
         }
 }

@@ -10,8 +10,15 @@
  * anew.
  *
  * A store is a datagram to PID 1 with the descriptor in it. PID 1 reads what its services said
- * before it reaps them, so what was sent before a SIGKILL is kept, and nothing waits for an answer.
+ * before it reaps them (its source for notifications has a priority above that for SIGCHLD), so
+ * what was sent before a SIGKILL is kept, and nothing waits for an answer: the barrier of
+ * sd_notify_barrier(3) would hold each client up for a turn of PID 1's loop. What is left is a
+ * broker that dies within the microseconds between PID 1's look at its socket and a waitpid(2) that
+ * it does for somebody else's sake: a connection is made anew by its client then.
+ *
  * A full store is not told to who stores: we count.
+ *
+ * Connections are in it as well (daemon/conn-keep.h), under names of their own.
  */
 
 #include "daemon/core/registry.h"
@@ -30,6 +37,29 @@ void vault_begin(Server *server);
  */
 bool vault_keep(Server *server, const Region *region, const char *name, int fd);
 
+/**
+ * vault_keep_conn() - have PID 1 keep a connection
+ * @number:     nobody else's; part of its name
+ * @fd:         the connection
+ *
+ * Not dropped by PID 1 when the peer hangs up: what he said before is for the next broker to read.
+ *
+ * Return: whether it is kept. A store that is full is said once; never waits.
+ */
+bool vault_keep_conn(Server *server, uint64_t number, int fd);
+
+/** vault_forget_conn() - have PID 1 let go of a connection; what it is too busy to hear is said
+ *  again with the next one */
+void vault_forget_conn(Server *server, uint64_t number);
+
+/**
+ * vault_take_conn() - what a predecessor stored of a connection, for good; the caller's
+ * @fits:       whether it is the very one: names are not for PID 1 to keep apart
+ *
+ * Return: a descriptor; -1.
+ */
+int vault_take_conn(Server *server, uint64_t number, bool (*fits)(int fd, uint64_t number));
+
 /** vault_forget() - have PID 1 let go of what it keeps as @name; harmless if there is nothing */
 void vault_forget(Server *server, const char *name);
 
@@ -46,5 +76,8 @@ int vault_take(Server *server, const BackingObject *object);
 /** vault_discard() - let go of what a predecessor stored under this name, taken or not */
 void vault_discard(Server *server, const char *name);
 
-/** vault_sweep() - let go of all that a predecessor stored, and no record knows */
+/** vault_end() - free what it needed; what PID 1 was not told stays untold */
+void vault_end(Server *server);
+
+/** vault_sweep() - let go of all that a predecessor stored, and nobody took */
 void vault_sweep(Server *server);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "daemon/conn.h"
+#include "daemon/conn-keep.h"
 #include "daemon/request.h"
 #include "daemon/sys/clock.h"
 #include "daemon/watch.h"
@@ -178,6 +178,8 @@ void request_watch(Conn *conn, const WireMessage *message) {
                 return;
         }
         conn->watch->request = message->id;
+        /* It is answered when something happens, if at all: a successor would not know of it. */
+        conn_keep_no_longer(conn);
         if (conn->watch->n_entries > 0 || conn->watch->resync)
                 watch_answer(conn->watch);
 }

@@ -154,6 +154,16 @@ int sockets_adopt(int fd) {
         return fdpass_prepare(fd);
 }
 
+int sockets_cookie(int fd, uint64_t *ret_cookie) {
+        socklen_t size = sizeof(*ret_cookie);
+        uint64_t cookie;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &size) < 0)
+                return errno == ENOTSOCK ? SOCKETS_E_WRONG : -errno;
+        *ret_cookie = cookie;
+        return 0;
+}
+
 void sockets_unlink(int dir_fd, const char *name) {
         SocketsFault fault;
 

@@ -10,6 +10,7 @@
  */
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 typedef struct SocketsFault SocketsFault;
@@ -71,6 +72,15 @@ int sockets_listen(int dir_fd, const char *dir_path, const char *name, mode_t mo
  * Return: 0; SOCKETS_E_WRONG; -errno.
  */
 int sockets_adopt(int fd);
+
+/**
+ * sockets_cookie() - what tells a socket from all others since the machine was booted
+ * @fd:         socket; borrowed
+ * @ret_cookie: never 0, and the same for every process that has it open
+ *
+ * Return: 0; SOCKETS_E_WRONG (no socket); -errno of getsockopt(2).
+ */
+int sockets_cookie(int fd, uint64_t *ret_cookie);
 
 /** sockets_unlink() - remove a socket of ours from the runtime directory; a foreign one stays */
 void sockets_unlink(int dir_fd, const char *name);

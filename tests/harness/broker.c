@@ -133,6 +133,8 @@ void broker_deinit(Broker *broker) {
                         unlinkat(fd, names[i].name, AT_REMOVEDIR);
         close(fd);
         close(broker->notify_fd);
+        if (broker->keeper)
+                keeper_clear(broker->keeper);
         /* A sanitizer says so and goes on. */
         undefined = broker_said(broker, "runtime error:", NULL);
         if (undefined)
@@ -161,6 +163,7 @@ __attribute__((noreturn)) static void broker_exec(Broker *broker, const char *op
 
         /* Opened as who we are: the user that we become may not get through to the build. */
         program = open(path, O_PATH | O_CLOEXEC);
+        program = fcntl(program, F_DUPFD_CLOEXEC, 2 * KEEPER_MAX);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         fd = open("/dev/null", O_RDWR);
         dup2(fd, STDIN_FILENO);
@@ -173,6 +176,8 @@ __attribute__((noreturn)) static void broker_exec(Broker *broker, const char *op
         unsetenv("LISTEN_FDS");
         if (broker->prepare)
                 broker->prepare(broker->prepare_data);
+        if (broker->keeper)
+                keeper_pass(broker->keeper);
         fexecve(program, arguments, environ);
         _exit(127);
 }
@@ -185,12 +190,38 @@ void broker_spawn(Broker *broker, const char *option) {
                 broker_exec(broker, option);
 }
 
+/* The next notification; false if there is none. What came with it goes to the keeper. */
+static bool broker_hear_one(Broker *broker, char *said, size_t size) {
+        union {
+                char bytes[CMSG_SPACE(sizeof(int))];
+                struct cmsghdr header;
+        } control;
+        struct iovec vector = { .iov_base = said, .iov_len = size - 1 };
+        struct msghdr message = { .msg_iov = &vector, .msg_iovlen = 1 };
+        struct cmsghdr *header;
+        ssize_t n;
+        int fd = -1;
+
+        if (broker->keeper) {
+                message.msg_control = control.bytes;
+                message.msg_controllen = sizeof(control.bytes);
+        }
+        n = recvmsg(broker->notify_fd, &message, MSG_CMSG_CLOEXEC);
+        if (n <= 0)
+                return false;
+        said[n] = '\0';
+        header = broker->keeper ? CMSG_FIRSTHDR(&message) : NULL;
+        if (header && header->cmsg_type == SCM_RIGHTS)
+                memcpy(&fd, CMSG_DATA(header), sizeof(fd));
+        if (broker->keeper && keeper_hear(broker->keeper, said, fd))
+                said[0] = '\0';
+        return true;
+}
+
 void broker_hear(Broker *broker) {
         char said[4096], *line, *rest;
-        ssize_t n;
 
-        while ((n = recv(broker->notify_fd, said, sizeof(said) - 1, 0)) > 0) {
-                said[n] = '\0';
+        while (broker_hear_one(broker, said, sizeof(said))) {
                 for (line = strtok_r(said, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
                         broker->n_ready += strcmp(line, "READY=1") == 0;
                         broker->n_reloading += strcmp(line, "RELOADING=1") == 0;
@@ -227,10 +258,16 @@ void broker_begin(Broker *broker, const char *yaml) {
         broker_start(broker);
 }
 
+/* It may wait for what it said before to be heard. */
+static bool broker_has_ended(Broker *broker, int *ret_status) {
+        broker_hear(broker);
+        return waitpid(broker->pid, ret_status, WNOHANG) == broker->pid;
+}
+
 int broker_wait(Broker *broker) {
         int status = 0;
 
-        broker_until(waitpid(broker->pid, &status, WNOHANG) == broker->pid);
+        broker_until(broker_has_ended(broker, &status));
         broker->pid = 0;
         broker_hear(broker);
         return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
@@ -255,6 +292,8 @@ void broker_kill(Broker *broker) {
         kill(broker->pid, SIGKILL);
         waitpid(broker->pid, NULL, 0);
         broker->pid = 0;
+        if (broker->keeper)
+                broker_hear(broker);
 }
 
 void broker_reload(Broker *broker) {

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "tests/harness/keeper.h"
 
 typedef struct Broker Broker;
 
@@ -55,6 +56,9 @@ struct Broker {
         /* runs in the child before exec; NULL */
         void (*prepare)(void *data);
         void *prepare_data;
+        /* Keeps for it what it asks to be kept, between broker_hear() and the next start; NULL: as
+         * without a service manager */
+        Keeper *keeper;
 };
 
 /** broker_need_root() - ends the program with BROKER_SKIP where users cannot be changed or there is

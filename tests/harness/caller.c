@@ -129,6 +129,21 @@ int caller_receive(Caller *caller, int timeout_ms) {
         return caller->reply.type == WIRE_ERROR ? (int)caller->reply.error.status : 0;
 }
 
+int caller_await(Caller *caller, uint64_t id) {
+        int r;
+
+        /* A second answer to what was answered is skipped. */
+        do
+                r = caller_receive(caller, BROKER_DEADLINE_MS);
+        while (r >= 0 && caller->reply.id != 0 && caller->reply.id < id);
+        if (r < 0)
+                return r;
+        /* What is said of no request in particular is said before the connection is closed. */
+        if (caller->reply.type == WIRE_ERROR && caller->reply.id == 0)
+                return r;
+        return caller->reply.id == id ? r : -EPROTO;
+}
+
 int caller_call(Caller *caller, WireMessage *message) {
         int r;
 
@@ -137,13 +152,7 @@ int caller_call(Caller *caller, WireMessage *message) {
                 return CALLER_HUNG_UP;
         if (r < 0)
                 return r;
-        r = caller_receive(caller, BROKER_DEADLINE_MS);
-        if (r < 0)
-                return r;
-        /* What is said of no request in particular is said before the connection is closed. */
-        if (caller->reply.type == WIRE_ERROR && caller->reply.id == 0)
-                return r;
-        return caller->reply.id == message->id ? r : -EPROTO;
+        return caller_await(caller, message->id);
 }
 
 int caller_hello(Caller *caller) {

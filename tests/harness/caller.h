@@ -62,7 +62,14 @@ int caller_tell(Caller *caller, const WireMessage *message);
 /** caller_receive() - the next packet; CALLER_HUNG_UP, CALLER_SILENT, -EBADMSG, or a status */
 int caller_receive(Caller *caller, int timeout_ms);
 
-/** caller_call() - send and receive; a reply to another request is -EPROTO */
+/**
+ * caller_await() - the reply to a request; -EPROTO where a later one is answered
+ *
+ * Skips what is said to earlier ones: a broker that dies leaves them to be answered twice.
+ */
+int caller_await(Caller *caller, uint64_t id);
+
+/** caller_call() - send and await the reply */
 int caller_call(Caller *caller, WireMessage *message);
 
 /** caller_hello() - a hello of this version with the caller's uuid */

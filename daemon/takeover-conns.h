@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Connections of a Predecessor
+ *
+ * What the record says of connections, held against what the service manager kept of them. One that
+ * is both goes on as if nothing had been; any other is closed, and its client connects anew.
+ */
+
+#include <stddef.h>
+
+#include "daemon/conn.h"
+#include "daemon/record-format.h"
+
+typedef struct TakeoverConn TakeoverConn;
+typedef struct TakeoverConns TakeoverConns;
+
+struct TakeoverConn {
+        const RecordConnection *record;
+        bool over;
+        Conn *conn; /* NULL: not there any more */
+};
+
+/* Ascending by number; borrows from the entries. */
+struct TakeoverConns {
+        TakeoverConn *conns;
+        size_t n_conns;
+};
+
+/**
+ * takeover_conns_fold() - which connections the record says are kept
+ * @entries:    in order
+ * @n_entries:  how many
+ * @ret_conns:  for takeover_conns_deinit()
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int takeover_conns_fold(const RecordEntry *entries, size_t n_entries, TakeoverConns *ret_conns);
+
+/** takeover_conns_deinit() - idempotent */
+void takeover_conns_deinit(TakeoverConns *conns);
+
+/** takeover_conns_restore() - go on with those that are there; how many */
+size_t takeover_conns_restore(Server *server, TakeoverConns *conns);
+
+/** takeover_conns_client() - who holds a lease by the record, if its connection goes on; or NULL */
+LeaseClient *takeover_conns_client(const TakeoverConns *conns, const RecordLease *lease);
