@@ -19,7 +19,8 @@ def install(build, root):
     subprocess.run(['meson', 'install', '-C', build, '--no-rebuild', '--quiet', '--destdir', root],
                    check=True, stdout=subprocess.DEVNULL)
     # What is in its /tmp is not in the container's, and the build may be there.
-    shutil.copy(os.path.join(build, 'tests/systemd/soak-load'), root / 'usr/local/bin')
+    for name in 'soak-load', 'holder':
+        shutil.copy(os.path.join(build, 'tests/systemd', name), root / 'usr/local/bin')
 
 
 def explain(text):

@@ -342,11 +342,14 @@ def test_sealed_memory_outlives_the_broker(box):
     until(lambda: 'consume' in ctl(box, 'who', 'test/sealed').stdout, 'the consumer is attached')
     lease = ctl(box, 'who', 'test/sealed', '-n', '-o', 'LEASE').stdout
     push(box, 'alice', 'test/sealed', 'before')
+    # And its connection.
+    held = before[0], str(len(before[0]) + 1)
+    until(lambda: memfds(box) == held, 'PID 1 let go of those who pushed')
     box.run('systemctl', 'restart', 'shmbrokerd')
-    assert memfds(box) == before
+    assert memfds(box) == held
     push(box, 'alice', 'test/sealed', 'after a restart')
     end_broker(box, 'kill', '-s', 'KILL')
-    assert memfds(box) == before
+    until(lambda: memfds(box) == held, 'PID 1 let go of who pushed')
     assert ctl(box, 'who', 'test/sealed', '-n', '-o', 'LEASE').stdout == lease
     push(box, 'alice', 'test/sealed', 'after a kill')
     said = consumer.communicate(timeout=60)[0]
@@ -362,6 +365,117 @@ def test_sealed_memory_outlives_the_broker(box):
     box.run('rm', DROP_IN)
     box.run('systemctl', 'reload', 'shmbrokerd')
     until(lambda: memfds(box) == before, 'PID 1 let go')
+
+
+def sockets_of(box, pid):
+    """Of a process inside, by inode."""
+    # Others come and go meanwhile.
+    out = box.run('sh', '-c', f'readlink /proc/{pid}/fd/*', check=False).stdout
+    return sorted(line for line in out.splitlines() if line.startswith('socket:'))
+
+
+def leases(box):
+    """Number, region, role and process of each that is held for good."""
+    out = ctl(box, 'who', '-n', '-o', 'LEASE,REGION,ROLE,PID,CONNECTED').stdout
+    return sorted(tuple(line.split()) for line in out.splitlines() if 'test/raw' not in line)
+
+
+def hold_over(box, holders, end, n_ends):
+    pids = [int(holder.stdout.readline()) for holder in holders]
+    sockets, held = [sockets_of(box, pid) for pid in pids], leases(box)
+    n_stored = show(box, 'NFileDescriptorStore')
+    assert len(held) == 4 and all(len(one) == 1 for one in sockets), (held, sockets)
+    for number in range(n_ends):
+        time.sleep(number % 7 * 0.013)
+        end()
+    until(lambda: active(box) == 'active', 'the broker is back')
+    assert [sockets_of(box, pid) for pid in pids] == sockets, 'somebody had to connect anew'
+    assert leases(box) == held, leases(box)
+    until(lambda: show(box, 'NFileDescriptorStore') == n_stored, 'as much is kept as before')
+
+
+def hold(box, end, n_ends):
+    """Clients that hold leases and ask all the time, while brokers end; the longest that it took."""
+    before = memfds(box)
+    holders = [box.start('holder', '/run/holders-end', 'test/raw', f'{role}:test/ring',
+                         f'{role}:test/sealed', user=user)
+               for user, role in (('alice', 'produce'), ('carol', 'consume'))]
+    try:
+        hold_over(box, holders, end, n_ends)
+    finally:
+        box.run('touch', '/run/holders-end')
+        said = [[int(word) for word in holder.communicate(timeout=60)[0].split()]
+                for holder in holders]
+        box.run('rm', '/run/holders-end')
+    assert all(n_calls > 0 and n_failed == 0 for n_calls, n_failed, _ in said), said
+    until(lambda: memfds(box) == before, 'PID 1 let go of the connections')
+    return max(longest for _, _, longest in said)
+
+
+def test_connections_outlive_the_broker(box):
+    """Same sockets, same leases, every call answered, nothing left in the end."""
+    box.run('systemctl', 'restart', 'shmbrokerd')
+    n_fds = broker_size(box)[0]
+    killed = hold(box, lambda: end_broker(box, 'kill', '-s', 'KILL'), 24)
+    restarted = hold(box, lambda: end_broker(box, 'restart'), 6)
+    # Before it is ready, and while others die.
+    hold(box, lambda: box.run('sh', '-c', 'systemctl kill -s KILL shmbrokerd; sleep 0.0$1; '
+                              'systemctl kill -s KILL shmbrokerd', 'sh', str(time.time_ns() % 10),
+                              check=False), 10)
+    print(f'# the longest call over a SIGKILL took {killed} ms, over a restart {restarted} ms')
+    until(lambda: active(box) == 'active' and broker_size(box)[0] == n_fds,
+          'the broker has as many descriptors as before')
+
+
+STORE_SCRIPT = '''
+import array, os, socket, sys
+with open("/sys/fs/cgroup/system.slice/shmbrokerd.service/cgroup.procs", "w") as procs:
+    procs.write(str(os.getpid()))
+one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+notify.sendmsg([b"FDSTORE=1\\nFDPOLL=0\\nFDNAME=" + sys.argv[1].encode()],
+               [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [one.fileno()]))], 0,
+               "/run/systemd/notify")
+sys.stdin.read()
+'''
+
+
+def test_foreign_connection_is_of_no_use(box):
+    """Whoever gets something into the store under such a name gets nothing by it."""
+    before = memfds(box)
+    box.write('/etc/systemd/system/shmbrokerd.service.d/test.conf', '[Service]\nNotifyAccess=all\n')
+    try:
+        box.run('systemctl', 'daemon-reload')
+        box.run('python3', '-c', STORE_SCRIPT, 'conn.00000000deadbeef')
+        until(lambda: memfds(box) == (before[0], str(int(before[1]) + 1)), 'PID 1 keeps it')
+        end_broker(box, 'kill', '-s', 'KILL')
+        until(lambda: memfds(box) == before, 'PID 1 let go of it')
+    finally:
+        box.run('rm', '-r', '/etc/systemd/system/shmbrokerd.service.d')
+        box.run('systemctl', 'daemon-reload')
+        box.run('systemctl', 'restart', 'shmbrokerd')
+
+
+def test_watchdog_ends_a_broker_that_hangs_and_clients_go_on(box):
+    box.write('/etc/systemd/system/shmbrokerd.service.d/test.conf',
+              '[Service]\nWatchdogSec=2s\nLimitCORE=0\n')
+    try:
+        box.run('systemctl', 'daemon-reload')
+        box.run('systemctl', 'restart', 'shmbrokerd')
+
+        def hang():
+            pid = show(box, 'MainPID')
+            box.run('kill', '-STOP', pid)
+            until(lambda: show(box, 'MainPID') not in ('0', pid) and active(box) == 'active',
+                  'the broker is back')
+            assert 'watchdog' in box.run('journalctl', '-u', 'shmbrokerd', '-n', '30').stdout
+
+        longest = hold(box, hang, 2)
+        print(f'# the longest call over a watchdog of 2 s took {longest} ms')
+    finally:
+        box.run('rm', '-r', '/etc/systemd/system/shmbrokerd.service.d')
+        box.run('systemctl', 'daemon-reload')
+        box.run('systemctl', 'restart', 'shmbrokerd')
 
 
 def test_soak_nobody_notices_a_hundred_deaths_and_twenty_restarts(box):
