@@ -3,10 +3,10 @@
 /*
  * A Broker that Is Killed at Each of Its System Calls
  *
- * The broker runs under ptrace(2) while a client attaches, detaches, makes it replace an object,
- * lets a region linger out and reloads. In the k-th run it is killed as it enters its k-th system
- * call, k = 1, 2, ... until a run ends by itself. After each run the next broker must start, serve
- * every region as if nothing had been, and leave nothing in /dev/shm when it is stopped.
+ * The broker runs (tests/harness/steps.h) while a client attaches, detaches, makes it replace an
+ * object, lets a region linger out and reloads. In the k-th run it is killed as it enters its k-th
+ * system call, k = 1, 2, ... until a run ends by itself. After each run the next broker must start,
+ * serve every region as if nothing had been, and leave nothing in /dev/shm when it is stopped.
  *
  * Counted are the calls behind the one that locks the runtime directory: before it there is
  * nothing that could be left behind.
@@ -21,14 +21,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 #include "tests/harness/broker.h"
 #include "tests/harness/caller.h"
+#include "tests/harness/steps.h"
 
 enum {
         N_RING = 3, /* names: control, lane and seat */
@@ -66,10 +65,6 @@ static int teardown(void **state) {
         return 0;
 }
 
-static void be_traced(void *data) {
-        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-}
-
 /* Whatever the broker answers, or does not: this only makes it busy. */
 static void visit(void) {
         WireMessage reload = { .type = WIRE_RELOAD };
@@ -97,74 +92,6 @@ static void visit(void) {
         _exit(0);
 }
 
-/* At a stop of the broker: whether it is in the call numbered @k, counted in *n. */
-static bool is_step(size_t k, size_t *n, bool *counting) {
-        struct __ptrace_syscall_info info;
-
-        if (ptrace(PTRACE_GET_SYSCALL_INFO, broker.pid, (void *)sizeof(info), &info) <= 0 ||
-            info.op != PTRACE_SYSCALL_INFO_ENTRY)
-                return false;
-        if (info.entry.nr == SYS_flock)
-                *counting = true;
-        return *counting && ++*n == k;
-}
-
-static void let_run(int status) {
-        int signal_number = WSTOPSIG(status);
-
-        /* A stop at a system call, or of exec(2), is ours; what else there is goes on to it. */
-        if (signal_number == (SIGTRAP | 0x80) || signal_number == SIGTRAP)
-                signal_number = 0;
-        assert_true(ptrace(PTRACE_SYSCALL, broker.pid, NULL, (void *)(intptr_t)signal_number) >= 0);
-}
-
-static void send_visitor(unsigned n_ready) {
-        broker_hear(&broker);
-        if (visitor > 0 || broker.n_ready == n_ready)
-                return;
-        visitor = fork();
-        assert_true(visitor >= 0);
-        if (visitor == 0)
-                visit();
-}
-
-/* Return: false where the visitor went home before the k-th call. */
-static bool run_until(size_t k) {
-        unsigned n_ready = broker.n_ready;
-        bool counting = false, reached = false, is_home = false;
-        int status;
-        size_t n = 0;
-        pid_t pid;
-
-        broker.prepare = be_traced;
-        broker_spawn(&broker, NULL);
-        assert_int_equal(waitpid(broker.pid, &status, 0), broker.pid);
-        assert_true(WIFSTOPPED(status));
-        assert_true(ptrace(PTRACE_SETOPTIONS, broker.pid, NULL,
-                           (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)) >= 0);
-        let_run(SIGTRAP << 8 | 0x7f);
-
-        while (!reached && !is_home) {
-                pid = waitpid(-1, &status, 0);
-                assert_true(pid > 0);
-                if (pid == visitor) {
-                        visitor = 0;
-                        is_home = true;
-                        continue;
-                }
-                if (!WIFSTOPPED(status))
-                        fail_msg("the broker ended by itself (%#x): %s", status,
-                                 broker_journal(&broker));
-                reached = is_step(k, &n, &counting);
-                if (!reached) {
-                        send_visitor(n_ready);
-                        let_run(status);
-                }
-        }
-        broker_kill(&broker);
-        return reached;
-}
-
 static void assert_attaches(Caller *caller, const char *name, ShmbRole role) {
         CallerLease lease;
         int r = caller_attach(caller, broker_name(&broker, name), role, &lease);
@@ -177,7 +104,6 @@ static void assert_attaches(Caller *caller, const char *name, ShmbRole role) {
 static void assert_as_good_as_new(size_t k) {
         Caller caller;
 
-        broker.prepare = NULL;
         broker_configure(&broker, yaml);
         broker_start(&broker);
         assert_int_equal(caller_begin(&caller, broker.socket), 0);
@@ -197,7 +123,7 @@ static void test_broker_killed_at_each_system_call_leaves_nothing_wrong(void **s
 
         broker_init(&broker, yaml);
         for (; reached; k += STRIDE) {
-                reached = run_until(k);
+                reached = steps_run(&broker, k, STEPS_FROM_LOCK, visit, &visitor);
                 if (visitor > 0) {
                         kill(visitor, SIGKILL);
                         waitpid(visitor, NULL, 0);
