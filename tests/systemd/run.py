@@ -19,7 +19,7 @@ def install(build, root):
     subprocess.run(['meson', 'install', '-C', build, '--no-rebuild', '--quiet', '--destdir', root],
                    check=True, stdout=subprocess.DEVNULL)
     # What is in its /tmp is not in the container's, and the build may be there.
-    for name in 'soak-load', 'holder':
+    for name in 'soak-load', 'holder', 'killer':
         shutil.copy(os.path.join(build, 'tests/systemd', name), root / 'usr/local/bin')
 
 
