@@ -25,7 +25,7 @@ void conn_keep(Conn *conn) {
         if (conn->kept || conn->watch || conn->server->vault.none ||
             sockets_cookie(conn->fd, &number) != 0)
                 return;
-        if (vault_keep_conn(conn->server, number, conn->fd))
+        if (vault_keep_conn(conn->server, conn->client.uid, number, conn->fd))
                 conn->kept = number;
 }
 

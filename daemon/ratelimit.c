@@ -46,12 +46,12 @@ static RatelimitBucket *ratelimit_find(Ratelimit *limit, uint32_t uid) {
         return oldest;
 }
 
-bool ratelimit_admit(Ratelimit *limit, uint32_t uid, uint64_t now_ns,
-                     uint64_t *ret_n_suppressed) {
+bool ratelimit_admit_at(Ratelimit *limit, const RatelimitRates *rates, uint32_t uid,
+                        uint64_t now_ns, uint64_t *ret_n_suppressed) {
         RatelimitBucket *bucket = ratelimit_find(limit, uid);
 
-        ratelimit_refill(bucket, now_ns, RATELIMIT_BURST, RATELIMIT_REFILL_NS);
-        ratelimit_refill(&limit->total, now_ns, RATELIMIT_BURST_TOTAL, RATELIMIT_REFILL_TOTAL_NS);
+        ratelimit_refill(bucket, now_ns, rates->burst, rates->refill_ns);
+        ratelimit_refill(&limit->total, now_ns, rates->burst_total, rates->refill_total_ns);
         if (bucket->n_tokens == 0 || limit->total.n_tokens == 0) {
                 bucket->n_suppressed++;
                 return false;
@@ -62,4 +62,12 @@ bool ratelimit_admit(Ratelimit *limit, uint32_t uid, uint64_t now_ns,
         *ret_n_suppressed = bucket->n_suppressed;
         bucket->n_suppressed = 0;
         return true;
+}
+
+bool ratelimit_admit(Ratelimit *limit, uint32_t uid, uint64_t now_ns,
+                     uint64_t *ret_n_suppressed) {
+        static const RatelimitRates lines = { RATELIMIT_BURST, RATELIMIT_BURST_TOTAL,
+                                              RATELIMIT_REFILL_NS, RATELIMIT_REFILL_TOTAL_NS };
+
+        return ratelimit_admit_at(limit, &lines, uid, now_ns, ret_n_suppressed);
 }

@@ -4,8 +4,9 @@
 /*
  * Rate Limit
  *
- * How many lines of the journal one uid may cause: a token bucket for each, so that a client that
- * fails in a loop hides nobody else's failures, and one for all uids together. Bounded: where more
+ * How many lines of the journal one uid may cause, or of what else costs others something: a token
+ * bucket for each, so that a client that fails in a loop hides nobody else's failures, and one for
+ * all uids together. Bounded: where more
  * uids are noisy at once than there are buckets, the one that was quiet longest makes room, and the
  * bucket of all together holds the rest. Pure: the clock is an argument.
  */
@@ -15,6 +16,7 @@
 
 typedef struct Ratelimit Ratelimit;
 typedef struct RatelimitBucket RatelimitBucket;
+typedef struct RatelimitRates RatelimitRates;
 
 enum {
         RATELIMIT_UIDS_MAX = 64,
@@ -34,6 +36,12 @@ struct RatelimitBucket {
         uint64_t n_suppressed;  /* since the last line that was let through */
 };
 
+/* What a bucket of one uid holds and in which time it earns one; the same of all together. */
+struct RatelimitRates {
+        uint32_t burst, burst_total;
+        uint64_t refill_ns, refill_total_ns;
+};
+
 struct Ratelimit {
         RatelimitBucket total;
         RatelimitBucket uids[RATELIMIT_UIDS_MAX];
@@ -49,3 +57,7 @@ struct Ratelimit {
  * Return: true to write it.
  */
 bool ratelimit_admit(Ratelimit *limit, uint32_t uid, uint64_t now_ns, uint64_t *ret_n_suppressed);
+
+/** ratelimit_admit_at() - the same of something else than lines; always with the same @rates */
+bool ratelimit_admit_at(Ratelimit *limit, const RatelimitRates *rates, uint32_t uid,
+                        uint64_t now_ns, uint64_t *ret_n_suppressed);

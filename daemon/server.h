@@ -31,6 +31,7 @@
 #include "daemon/core/lease.h"
 #include "daemon/core/quota.h"
 #include "daemon/core/registry.h"
+#include "daemon/ratelimit.h"
 #include "daemon/record.h"
 #include "daemon/sys/backing.h"
 #include "daemon/sys/fdpass.h"
@@ -112,6 +113,7 @@ struct Server {
                 size_t n_kept;
                 bool complained, complained_conns, behind;
                 bool none; /* there is nobody to keep anything */
+                Ratelimit conns; /* what connections may cost PID 1 */
                 uint64_t *unsaid; /* connections that PID 1 is still to let go of; owned */
                 size_t n_unsaid, n_unsaid_allocated;
         } vault;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "daemon/log.h"
+#include "daemon/sys/clock.h"
 #include "daemon/vault.h"
 #include "protocol/name.h"
 
@@ -25,6 +26,15 @@ enum {
 };
 
 #define VAULT_CONN_PREFIX "conn."
+
+/* More than a uid may have (per_uid: connections: 128) at once; then, of all, about a tenth of what
+ * PID 1 manages in a second where it keeps a thousand. */
+static const RatelimitRates VAULT_CONN_RATES = {
+        .burst = 256,
+        .burst_total = 4096,
+        .refill_ns = 10000000,
+        .refill_total_ns = 5000000,
+};
 
 /* How much PID 1 keeps: systemd says it since 254; else what our unit asks for. */
 static size_t vault_max(void) {
@@ -146,14 +156,23 @@ void vault_end(Server *server) {
         server->vault.n_unsaid = server->vault.n_unsaid_allocated = 0;
 }
 
-bool vault_keep_conn(Server *server, uint64_t number, int fd) {
+/* Return: as vault_put(). */
+static int vault_put_conn(Server *server, uint64_t number, int fd, const char **why) {
         char name[VAULT_CONN_NAME_MAX + 1];
-        const char *why;
-        int r;
 
         vault_say_unsaid(server);
         vault_conn_name(number, name);
-        r = vault_put(server, name, fd, 0, &why);
+        return vault_put(server, name, fd, 0, why);
+}
+
+bool vault_keep_conn(Server *server, uint32_t uid, uint64_t number, int fd) {
+        const char *why = "a user makes too many of them";
+        uint64_t n_suppressed;
+        int r = -EBUSY;
+
+        if (ratelimit_admit_at(&server->vault.conns, &VAULT_CONN_RATES, uid, clock_monotonic_ns(),
+                               &n_suppressed))
+                r = vault_put_conn(server, number, fd, &why);
         if (why && !server->vault.complained_conns) {
                 server->vault.complained_conns = true;
                 log_plain(LOG_NOTICE, "Some connections will not outlive this broker, and their "
@@ -202,6 +221,7 @@ int vault_take(Server *server, const BackingObject *object) {
 
 /* What else is called so goes. PID 1 forgets by name, so the right one is stored again. */
 static void vault_part_conn(Server *server, uint64_t number, int fd, StoreEntry *first, size_t n) {
+        const char *why;
         size_t i;
 
         for (i = 0; i < n; i++) {
@@ -210,7 +230,7 @@ static void vault_part_conn(Server *server, uint64_t number, int fd, StoreEntry 
                 first[i].fd = -1;
                 (void)vault_drop_conn(server, number);
         }
-        (void)vault_keep_conn(server, number, fd);
+        (void)vault_put_conn(server, number, fd, &why);
 }
 
 /* Anybody whom the unit lets notify can have stored something under any name, and twice. */

@@ -39,14 +39,18 @@ bool vault_keep(Server *server, const Region *region, const char *name, int fd);
 
 /**
  * vault_keep_conn() - have PID 1 keep a connection
+ * @uid:        whose it is
  * @number:     nobody else's; part of its name
  * @fd:         the connection
  *
  * Not dropped by PID 1 when the peer hangs up: what he said before is for the next broker to read.
  *
- * Return: whether it is kept. A store that is full is said once; never waits.
+ * Each costs PID 1 a look at all that it keeps: so a uid that comes and goes without end has only
+ * some of them kept. That, or a store that is full, is said once. Never waits.
+ *
+ * Return: whether it is kept.
  */
-bool vault_keep_conn(Server *server, uint64_t number, int fd);
+bool vault_keep_conn(Server *server, uint32_t uid, uint64_t number, int fd);
 
 /** vault_forget_conn() - have PID 1 let go of a connection; what it is too busy to hear is said
  *  again with the next one */

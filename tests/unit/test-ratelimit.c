@@ -32,6 +32,24 @@ static void test_burst_goes_through_and_no_more(void **state) {
         assert_int_equal(n_suppressed, 777);
 }
 
+static void test_rates_of_something_else_are_its_own(void **state) {
+        static const RatelimitRates rates = { .burst = 3, .burst_total = 5, .refill_ns = 10,
+                                              .refill_total_ns = 1000 };
+        Ratelimit limit = {};
+        uint64_t n_suppressed;
+        unsigned i;
+
+        for (i = 0; ratelimit_admit_at(&limit, &rates, 1000, 1, &n_suppressed); i++)
+                ;
+        assert_int_equal(i, 3);
+        assert_true(ratelimit_admit_at(&limit, &rates, 1000, 11, &n_suppressed));
+        assert_int_equal(n_suppressed, 1);
+        assert_true(ratelimit_admit_at(&limit, &rates, 1001, 11, &n_suppressed));
+        /* All together have none left. */
+        assert_false(ratelimit_admit_at(&limit, &rates, 1001, 12, &n_suppressed));
+        assert_true(ratelimit_admit_at(&limit, &rates, 1001, 1001, &n_suppressed));
+}
+
 static void test_noise_of_one_uid_suppresses_no_other(void **state) {
         Ratelimit limit = {};
         unsigned i;
@@ -105,6 +123,7 @@ static void test_uid_that_was_quiet_longest_makes_room(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_burst_goes_through_and_no_more),
+                cmocka_unit_test(test_rates_of_something_else_are_its_own),
                 cmocka_unit_test(test_noise_of_one_uid_suppresses_no_other),
                 cmocka_unit_test(test_lines_are_earned_back_one_by_one),
                 cmocka_unit_test(test_suppressed_lines_are_counted_and_told_once),
