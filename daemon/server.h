@@ -9,7 +9,7 @@
  * decision is ever made on a state that is half changed.
  *
  *     server.c            start, listeners, timer, signals, end
- *     conn.c              one client: receive, judge the sender, answer
+ *     conn*.c             one client: receive, judge the sender, answer
  *     conn-keep.c         which connections outlive the broker
  *     request*.c          one function a request
  *     objects.c           the objects of a region: make, open, prove, replace, remove
