@@ -345,6 +345,10 @@ void conn_on_deadline(Conn *conn) {
                 conn_expel(conn, "it did not say hello in time");
         else if (conn->draining && conn_has_unread(conn))
                 conn_expel(conn, "it sends requests and does not read the replies");
+        else if (conn->draining)
+                /* The kernel wakes who waits for a reader a moment before the account is settled:
+                 * there is one edge, and who was too quick for it has missed it. */
+                conn_serve(conn);
 }
 
 static int conn_on_death(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
