@@ -54,6 +54,10 @@ static void print_cost(const ConfigPaths *paths, const DeclSet *set, FILE *out) 
                                 plural(cost.n_regions_by_backing[backing]),
                                 config_format_size(size, cost.n_bytes_by_backing[backing]));
 
+        if (cost.n_templates > 0)
+                fprintf(out, "  templates   %zu, of which clients may create regions: %s for one "
+                        "user at most (limits.per_uid.bytes)\n",
+                        cost.n_templates, config_format_size(size, set->limits.bytes_per_uid));
         fprintf(out, "  objects     %llu\n", (unsigned long long)cost.n_objects);
         fprintf(out, "  descriptors %llu in the broker, at most %u to a client in one attach\n",
                 (unsigned long long)cost.n_fds, cost.n_fds_attach);

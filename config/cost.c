@@ -13,7 +13,7 @@ static void add(uint64_t *sum, uint64_t n) {
 }
 
 DeclCost decl_cost_of(const DeclSet *set) {
-        DeclCost cost = {.n_regions = set->n_decls};
+        DeclCost cost = {.n_regions = set->n_decls, .n_templates = set->n_templates};
 
         for (size_t i = 0; i < set->n_decls; i++) {
                 const Decl *decl = set->decls[i];

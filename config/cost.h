@@ -16,6 +16,7 @@ typedef struct DeclCost DeclCost;
 
 struct DeclCost {
         size_t n_regions;
+        size_t n_templates;         /* what is created of them is not known here */
         size_t n_regions_by_backing[_SHMB_BACKING_N];
         uint64_t n_bytes_by_backing[_SHMB_BACKING_N];
         uint64_t n_bytes;           /* if all regions exist */

@@ -16,6 +16,7 @@
 #include "config/decl.h"
 #include "config/rule.h"
 #include "config/scalar.h"
+#include "config/template.h"
 
 int decl_set_new(uint64_t memory_bytes, DeclSet **ret_set) {
         DeclSet *set;
@@ -27,6 +28,7 @@ int decl_set_new(uint64_t memory_bytes, DeclSet **ret_set) {
         set->limits = (DeclLimits){
                 .connections_per_uid = DECL_CONNECTIONS_PER_UID,
                 .leases_per_uid = DECL_LEASES_PER_UID,
+                .regions_per_uid = DECL_CREATED_PER_UID,
                 .bytes_per_uid = DECL_BYTES_PER_UID,
                 .bytes_total = memory_bytes ? memory_bytes / 2 : UINT64_MAX,
         };
@@ -42,6 +44,9 @@ DeclSet *decl_set_free(DeclSet *set) {
         for (size_t i = 0; i < set->n_decls; i++)
                 decl_free(set->decls[i]);
         free(set->decls);
+        for (size_t i = 0; i < set->n_templates; i++)
+                decl_free(set->templates[i]);
+        free(set->templates);
         for (size_t i = 0; i < set->n_files; i++)
                 free(set->files[i]);
         free(set->files);
@@ -120,19 +125,22 @@ const Decl *decl_set_find(const DeclSet *set, const char *name) {
         return found ? set->decls[at] : NULL;
 }
 
-int decl_set_resolve(DeclSet *set, const DeclLookup *lookup, DeclErrors *errors) {
-        for (size_t i = 0; i < set->n_decls; i++) {
-                Decl *decl = set->decls[i];
+static void resolve(Decl *decl, const DeclLookup *lookup, DeclErrors *errors) {
+        for (unsigned right = SHMB_ROLE_NONE + 1; right < _DECL_RIGHT_N; right++) {
+                DeclAccess *access = &decl->access[right];
+                char key[32];
 
-                for (ShmbRole role = SHMB_ROLE_NONE + 1; role < _SHMB_ROLE_N; role++) {
-                        DeclAccess *access = &decl->access[role];
-                        char key[32];
-
-                        snprintf(key, sizeof(key), "access.%s", shmb_role_to_string(role));
-                        for (size_t j = 0; j < access->n_rules; j++)
-                                decl_rule_resolve(&access->rules[j], lookup, key, errors);
-                }
+                snprintf(key, sizeof(key), "access.%s", decl_right_to_string(right));
+                for (size_t i = 0; i < access->n_rules; i++)
+                        decl_rule_resolve(&access->rules[i], lookup, key, errors);
         }
+}
+
+int decl_set_resolve(DeclSet *set, const DeclLookup *lookup, DeclErrors *errors) {
+        for (size_t i = 0; i < set->n_decls; i++)
+                resolve(set->decls[i], lookup, errors);
+        for (size_t i = 0; i < set->n_templates; i++)
+                resolve(set->templates[i], lookup, errors);
 
         return decl_errors_status(errors);
 }
@@ -272,6 +280,25 @@ static void check_rooms(const DeclSet *set, const DeclMachine *machine, DeclErro
                 check_room(set, &shm, errors);
 }
 
+/* A region of a template is on the account of whoever creates it. */
+static void check_templates(const DeclSet *set, DeclErrors *errors) {
+        char need[CONFIG_SIZE_TEXT_MAX], have[CONFIG_SIZE_TEXT_MAX];
+
+        for (size_t i = 0; i < set->n_templates; i++) {
+                const Decl *template = set->templates[i];
+                const Decl least = {.geometry = template->template->least};
+
+                if (decl_size_bytes(&least) <= set->limits.bytes_per_uid)
+                        continue;
+
+                decl_errors_add(errors, &template->origin, "limits.per_uid.bytes",
+                                "the smallest region of %s needs %s and could never be created: "
+                                "limits.per_uid.bytes is %s",
+                                template->name, config_format_size(need, decl_size_bytes(&least)),
+                                config_format_size(have, set->limits.bytes_per_uid));
+        }
+}
+
 int decl_set_validate(const DeclSet *set, const DeclMachine *machine, DeclErrors *errors) {
         int r;
 
@@ -282,6 +309,8 @@ int decl_set_validate(const DeclSet *set, const DeclMachine *machine, DeclErrors
         /* The sizes of a region that was refused mean nothing. */
         if (decl_errors_status(errors) == 0)
                 check_rooms(set, machine, errors);
+        if (decl_errors_status(errors) == 0)
+                check_templates(set, errors);
 
         return decl_errors_status(errors);
 }

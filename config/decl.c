@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "config/rule.h"
+#include "config/template.h"
 
 int decl_new(const char *name, Decl **ret_decl) {
         __attribute__((cleanup(decl_freep))) Decl *decl = NULL;
@@ -43,8 +44,9 @@ Decl *decl_free(Decl *decl) {
         if (!decl)
                 return NULL;
 
-        for (size_t role = 0; role < _SHMB_ROLE_N; role++)
-                access_deinit(&decl->access[role]);
+        for (size_t right = 0; right < _DECL_RIGHT_N; right++)
+                access_deinit(&decl->access[right]);
+        decl_template_free(decl->template);
         free(decl->origin.file);
         free(decl->posix_name);
         free(decl->type);
@@ -111,22 +113,25 @@ Decl *decl_dup(const Decl *decl) {
             copy_text(decl->origin.file, &copy->origin.file) < 0)
                 return NULL;
 
-        for (size_t role = 0; role < _SHMB_ROLE_N; role++)
-                if (copy_access(&decl->access[role], &copy->access[role]) < 0)
+        for (size_t right = 0; right < _DECL_RIGHT_N; right++)
+                if (copy_access(&decl->access[right], &copy->access[right]) < 0)
                         return NULL;
+
+        if (decl->template && !(copy->template = decl_template_dup(decl->template)))
+                return NULL;
 
         ret = copy;
         copy = NULL;
         return ret;
 }
 
-int decl_allow(Decl *decl, ShmbRole role, const char *text, const DeclOrigin *origin,
+int decl_allow(Decl *decl, unsigned right, const char *text, const DeclOrigin *origin,
                const char **ret_fault) {
-        DeclAccess *access = &decl->access[role];
+        DeclAccess *access = &decl->access[right];
         DeclRule rule, *grown;
         int r;
 
-        assert(role > SHMB_ROLE_NONE && role < _SHMB_ROLE_N);
+        assert(right > SHMB_ROLE_NONE && right < _DECL_RIGHT_N);
 
         if (access->n_rules >= DECL_RULES_MAX)
                 return -E2BIG;
@@ -183,6 +188,15 @@ bool decl_has_role(ShmbKind kind, ShmbRole role) {
         return false;
 }
 
+const char *decl_right_to_string(unsigned right) {
+        if (right == DECL_RIGHT_CREATE)
+                return "create";
+        if (right == DECL_RIGHT_REMOVE)
+                return "remove";
+
+        return shmb_role_to_string((ShmbRole)right);
+}
+
 static bool text_equal(const char *a, const char *b) {
         return a == b || (a && b && strcmp(a, b) == 0);
 }
@@ -213,13 +227,14 @@ static bool access_equal(const DeclAccess *a, const DeclAccess *b) {
 }
 
 bool decl_equal(const Decl *a, const Decl *b) {
-        for (size_t role = 0; role < _SHMB_ROLE_N; role++)
-                if (!access_equal(&a->access[role], &b->access[role]))
+        for (size_t right = 0; right < _DECL_RIGHT_N; right++)
+                if (!access_equal(&a->access[right], &b->access[right]))
                         return false;
 
         return decl_same_shape(a, b) && a->overflow == b->overflow &&
                a->lifetime == b->lifetime && a->linger_ns == b->linger_ns &&
-               text_equal(a->description, b->description);
+               text_equal(a->description, b->description) &&
+               decl_template_equal(a->template, b->template);
 }
 
 /* Append @lead and @text if both and a later "..." fit. */
@@ -240,8 +255,8 @@ void decl_access_to_string(const Decl *decl, char *buffer, size_t size) {
 
         buffer[0] = '\0';
 
-        for (ShmbRole role = SHMB_ROLE_NONE + 1; role < _SHMB_ROLE_N; role++) {
-                const DeclAccess *access = &decl->access[role];
+        for (unsigned right = SHMB_ROLE_NONE + 1; right < _DECL_RIGHT_N; right++) {
+                const DeclAccess *access = &decl->access[right];
                 char lead[32];
 
                 for (size_t i = 0; i < access->n_rules; i++) {
@@ -249,7 +264,7 @@ void decl_access_to_string(const Decl *decl, char *buffer, size_t size) {
                                 snprintf(lead, sizeof(lead), ", ");
                         else
                                 snprintf(lead, sizeof(lead), "%s%s: ", at > 0 ? "; " : "",
-                                         shmb_role_to_string(role));
+                                         decl_right_to_string(right));
 
                         if (append_rule(buffer, size, &at, lead, access->rules[i].text))
                                 continue;

@@ -29,6 +29,7 @@ typedef struct DeclLookup DeclLookup;
 typedef struct DeclMachine DeclMachine;
 typedef struct DeclRule DeclRule;
 typedef struct DeclSet DeclSet;
+typedef struct DeclTemplate DeclTemplate;
 
 enum {
         _DECL_E_SUCCESS,
@@ -43,10 +44,11 @@ enum {
          * for processes that keep one each; 1024 leases is eight a connection. */
         DECL_CONNECTIONS_PER_UID = 128,
         DECL_LEASES_PER_UID = 1024,
+        DECL_CREATED_PER_UID = 256,
         /* 10,000 regions is what `list` is measured with (FEATURES A21); the next power of two. */
         DECL_REGIONS_MAX = 16384,
-        /* Rules of one role. Every one is looked at in each attach, and all are shown in one line.
-         * */
+        DECL_TEMPLATES_MAX = 1024,
+        /* Rules of one role: each is looked at in every attach, and all are shown in one line. */
         DECL_RULES_MAX = 64,
         /* "unit:" and the longest name of a unit, UNIT_NAME_MAX of systemd (255). */
         DECL_RULE_TEXT_MAX = 260,
@@ -63,6 +65,13 @@ typedef enum DeclRuleType {
         DECL_RULE_UNIT,  /* unit:NAME.service, a system unit */
         _DECL_RULE_N,
 } DeclRuleType;
+
+/* What rules may grant besides the roles of protocol/bits.h; of templates and what is of them. */
+typedef enum DeclRight {
+        DECL_RIGHT_CREATE = _SHMB_ROLE_N,
+        DECL_RIGHT_REMOVE,
+        _DECL_RIGHT_N,
+} DeclRight;
 
 /* Default of limits.per_uid.bytes: one large region, or a thousand of 1 MiB. */
 #define DECL_BYTES_PER_UID (UINT64_C(1) << 30)
@@ -94,13 +103,15 @@ struct Decl {
         ShmbLifetime lifetime;
         uint64_t linger_ns;    /* ON_DEMAND only, else 0 */
         char *posix_name;      /* raw on posix only, without the leading '/', or NULL */
-        DeclAccess access[_SHMB_ROLE_N]; /* by ShmbRole */
+        DeclAccess access[_DECL_RIGHT_N]; /* by ShmbRole or DeclRight */
+        DeclTemplate *template; /* config/template.h; NULL where a region was declared */
         DeclOrigin origin;
 };
 
 struct DeclLimits {
         uint32_t connections_per_uid;
         uint32_t leases_per_uid;
+        uint32_t regions_per_uid; /* created of templates */
         uint64_t bytes_per_uid; /* of regions created on this uid's behalf */
         uint64_t bytes_total;   /* of the objects of all regions */
 };
@@ -109,6 +120,8 @@ struct DeclSet {
         DeclLimits limits;
         Decl **decls; /* in order of name (strcmp), names unique */
         size_t n_decls, n_allocated;
+        Decl **templates; /* likewise; their names are patterns */
+        size_t n_templates;
         char **files; /* every file read, in the order in which they were read */
         size_t n_files;
 };
@@ -144,7 +157,7 @@ Decl *decl_dup(const Decl *decl);
 /**
  * decl_allow() - append a rule to a role
  * @decl:               declaration
- * @role:               role
+ * @right:              ShmbRole or DeclRight
  * @text:               "user:NAME", "group:NAME", "uid:N", "uid:N-M", "unit:NAME.service", "any"
  * @origin:             where it was written, or NULL; copied
  * @ret_fault:          NULL, or: half a sentence that says what is wrong with @text; static
@@ -152,7 +165,7 @@ Decl *decl_dup(const Decl *decl);
  * Return: 0; DECL_E_INVALID if @text is no rule, and *ret_fault is set; -E2BIG beyond
  * DECL_RULES_MAX; -ENOMEM.
  */
-int decl_allow(Decl *decl, ShmbRole role, const char *text, const DeclOrigin *origin,
+int decl_allow(Decl *decl, unsigned right, const char *text, const DeclOrigin *origin,
                const char **ret_fault);
 
 /** decl_size_bytes() - bytes of all objects of one region of sealed geometry; never 0 */
@@ -163,6 +176,9 @@ uint32_t decl_n_objects(const Decl *decl);
 
 /** decl_has_role() - true if regions of @kind know @role */
 bool decl_has_role(ShmbKind kind, ShmbRole role);
+
+/** decl_right_to_string() - "produce", ..., "create", "remove"; @right: ShmbRole or DeclRight */
+const char *decl_right_to_string(unsigned right);
 
 /** decl_same_shape() - can both live on the same objects: kind, geometry, backing, names, type? */
 bool decl_same_shape(const Decl *a, const Decl *b);

@@ -35,6 +35,25 @@ static bool is_bad(const ConfigDraft *draft, ConfigKey key) {
         return draft->values[key].state == CONFIG_VALUE_BAD;
 }
 
+bool config_draft_bounds(ConfigKey key, ConfigKey *ret_min, ConfigKey *ret_max) {
+        static const ConfigKey bounds[][3] = {
+                {CONFIG_KEY_SIZE, CONFIG_KEY_SIZE_MIN, CONFIG_KEY_SIZE_MAX},
+                {CONFIG_KEY_CAPACITY, CONFIG_KEY_CAPACITY_MIN, CONFIG_KEY_CAPACITY_MAX},
+                {CONFIG_KEY_MAX_BYTES, CONFIG_KEY_MAX_BYTES_MIN, CONFIG_KEY_MAX_BYTES_MAX},
+        };
+
+        for (size_t i = 0; i < sizeof(bounds) / sizeof(*bounds); i++) {
+                if (bounds[i][0] != key)
+                        continue;
+
+                *ret_min = bounds[i][1];
+                *ret_max = bounds[i][2];
+                return true;
+        }
+
+        return false;
+}
+
 /* What a key needs of other keys. Return: NULL, or what is missing. */
 static const char *misfit(const ConfigDraft *draft, ConfigKey key) {
         bool any_backing = is_bad(draft, CONFIG_KEY_BACKING);
@@ -75,6 +94,10 @@ static const char *misfit(const ConfigDraft *draft, ConfigKey key) {
         return NULL;
 }
 
+static bool fits_scope(const ConfigDraft *draft, ConfigKey key) {
+        return config_key_info(key)->scopes & (1u << draft->scope);
+}
+
 static bool fits_kind(const ConfigDraft *draft, ConfigKey key) {
         ShmbKind kind = config_draft_kind(draft);
 
@@ -92,7 +115,7 @@ void config_draft_inherit(ConfigDraft *draft, const ConfigDraft *defaults) {
 
                 if (value->state != CONFIG_VALUE_ABSENT || !config_draft_has(defaults, key))
                         continue;
-                if (!fits_kind(draft, key) || misfit(draft, key))
+                if (!fits_scope(draft, key) || !fits_kind(draft, key) || misfit(draft, key))
                         continue;
 
                 *value = defaults->values[key];
@@ -132,13 +155,33 @@ static void check_misfits(ConfigDraft *draft, DeclErrors *errors) {
         }
 }
 
+static bool is_absent(const ConfigDraft *draft, ConfigKey key) {
+        return draft->values[key].state == CONFIG_VALUE_ABSENT;
+}
+
 static bool is_missing(const ConfigDraft *draft, ConfigKey key) {
-        /* A template says how large a raw region may become, or how large all of them are. */
-        if (key == CONFIG_KEY_SIZE && draft->scope == CONFIG_SCOPE_TEMPLATE &&
-            draft->values[CONFIG_KEY_SIZE_MAX].state != CONFIG_VALUE_ABSENT)
+        ConfigKey min, max;
+
+        /* A template says how large a region may become, or how large all of them are. */
+        if (config_draft_bounds(key, &min, &max) &&
+            (!is_absent(draft, min) || !is_absent(draft, max)))
                 return false;
 
-        return draft->values[key].state == CONFIG_VALUE_ABSENT;
+        return is_absent(draft, key);
+}
+
+/* A template that says one end of what its creators may choose says the other one too. */
+static void check_bound(ConfigDraft *draft, ConfigKey key, DeclErrors *errors) {
+        ConfigKey min, max, given, missing;
+
+        if (!config_draft_bounds(key, &min, &max) || is_absent(draft, min) == is_absent(draft, max))
+                return;
+
+        given = is_absent(draft, min) ? max : min;
+        missing = is_absent(draft, min) ? min : max;
+        decl_errors_add(errors, &draft->values[given].origin, config_key_info(missing)->path,
+                        "is missing; expected both, or one size for all regions");
+        draft->values[given].state = CONFIG_VALUE_BAD;
 }
 
 static void check_missing(const ConfigDraft *draft, DeclErrors *errors) {
@@ -250,14 +293,15 @@ static void check_backing(ConfigDraft *draft, DeclErrors *errors) {
 
 /* The slots are mapped by the page, and each message has its length in front. */
 static void check_stream(ConfigDraft *draft, DeclErrors *errors) {
-        uint64_t capacity = draft->values[CONFIG_KEY_CAPACITY].number, most;
+        ConfigKey key = config_draft_has(draft, CONFIG_KEY_CAPACITY_MIN) ? CONFIG_KEY_CAPACITY_MIN
+                                                                         : CONFIG_KEY_CAPACITY;
+        uint64_t capacity = draft->values[key].number, most;
         char sentence[128];
 
-        if (config_draft_kind(draft) != SHMB_KIND_STREAM ||
-            !config_draft_has(draft, CONFIG_KEY_CAPACITY))
+        if (config_draft_kind(draft) != SHMB_KIND_STREAM || !config_draft_has(draft, key))
                 return;
         if (capacity < SHMB_PAGE) {
-                refuse(draft, CONFIG_KEY_CAPACITY, errors,
+                refuse(draft, key, errors,
                        "is too small for a stream, whose capacity is in bytes; expected 4K or "
                        "more");
                 return;
@@ -280,6 +324,12 @@ void config_draft_check(ConfigDraft *draft, DeclErrors *errors) {
         check_posix_name(draft, errors);
         check_stream(draft, errors);
         check_not_above(draft, CONFIG_KEY_SEGMENT, CONFIG_KEY_MAX_BYTES, errors);
+        check_not_above(draft, CONFIG_KEY_SEGMENT, CONFIG_KEY_MAX_BYTES_MIN, errors);
         check_not_above(draft, CONFIG_KEY_SIZE_MIN, CONFIG_KEY_SIZE_MAX, errors);
+        check_not_above(draft, CONFIG_KEY_CAPACITY_MIN, CONFIG_KEY_CAPACITY_MAX, errors);
+        check_not_above(draft, CONFIG_KEY_MAX_BYTES_MIN, CONFIG_KEY_MAX_BYTES_MAX, errors);
+        check_bound(draft, CONFIG_KEY_SIZE, errors);
+        check_bound(draft, CONFIG_KEY_CAPACITY, errors);
+        check_bound(draft, CONFIG_KEY_MAX_BYTES, errors);
         config_later_check(draft, errors);
 }

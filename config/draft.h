@@ -66,6 +66,16 @@ uint64_t config_draft_number(const ConfigDraft *draft, ConfigKey key, uint64_t o
 ShmbKind config_draft_kind(const ConfigDraft *draft);
 
 /**
+ * config_draft_bounds() - the keys of a template between which a size of its regions may be
+ * @key:                CONFIG_KEY_SIZE, CONFIG_KEY_CAPACITY, CONFIG_KEY_MAX_BYTES
+ * @ret_min:            its key for the least
+ * @ret_max:            and for the most
+ *
+ * Return: true if @key is one of those.
+ */
+bool config_draft_bounds(ConfigKey key, ConfigKey *ret_min, ConfigKey *ret_max);
+
+/**
  * config_draft_inherit() - put defaults under a draft
  * @draft:              region or template
  * @defaults:           what holds where @draft says nothing; NULL = nothing
@@ -89,15 +99,14 @@ void config_draft_check(ConfigDraft *draft, DeclErrors *errors);
  */
 void config_later_check(const ConfigDraft *draft, DeclErrors *errors);
 
-/** config_later_templates() - refuse templates, which this version does not have */
-void config_later_templates(const DeclOrigin *origin, DeclErrors *errors);
-
 /**
  * config_draft_to_decl() - the declaration
  * @draft:              checked
  * @errors:             sizes that are too large together, too many rules
  * @ret_decl:           the declaration; NULL if there is no name to call it by. It can be used only
  *                      if nothing was ever added to @errors.
+ *
+ * Of a template the declaration has a DeclTemplate.
  *
  * Return: 0, whatever was added to @errors; or -ENOMEM.
  */

@@ -80,6 +80,11 @@ static void refuse_unknown(Walk *walk, const ConfigNode *key, const char *prefix
         } else if (scope == CONFIG_SCOPE_REGION && config_key_find(CONFIG_SCOPE_TEMPLATE, path)) {
                 decl_errors_add(walk->errors, &key->origin, shown,
                                 "belongs to templates, not to regions");
+        } else if (scope == CONFIG_SCOPE_TEMPLATE &&
+                   (config_key_find(CONFIG_SCOPE_REGION, path) ||
+                    config_key_is_group(CONFIG_SCOPE_REGION, path))) {
+                decl_errors_add(walk->errors, &key->origin, shown,
+                                "belongs to regions, not to templates");
         } else if (config_key_suggest(scope, prefix, key->text, near)) {
                 decl_errors_add(walk->errors, &key->origin, shown,
                                 "unknown key, did you mean %s%s?", scope_prefix(scope), near);

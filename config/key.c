@@ -96,9 +96,10 @@ static const ConfigKeyInfo keys[_CONFIG_KEY_N] = {
                                  .word = word_delivery},
 
         [CONFIG_KEY_BACKING] = {"backing", CONFIG_TYPE_WORD, SHARED, ALL, 0, .word = word_backing},
-        [CONFIG_KEY_LIFETIME] = {"lifetime.policy", CONFIG_TYPE_WORD, SHARED, ALL, 0,
+        /* A template has ttl and max_age instead. */
+        [CONFIG_KEY_LIFETIME] = {"lifetime.policy", CONFIG_TYPE_WORD, REGION | DEFAULTS, ALL, 0,
                                  .word = word_lifetime},
-        [CONFIG_KEY_LINGER] = {"lifetime.linger", CONFIG_TYPE_DURATION, SHARED, ALL, 0,
+        [CONFIG_KEY_LINGER] = {"lifetime.linger", CONFIG_TYPE_DURATION, REGION | DEFAULTS, ALL, 0,
                                0, DURATION_MAX},
 
         [CONFIG_KEY_PRODUCE] = {"access.produce", CONFIG_TYPE_RULES, SHARED, FLOWS},
@@ -126,9 +127,19 @@ static const ConfigKeyInfo keys[_CONFIG_KEY_N] = {
                                  1, SHMB_OBJECT_SIZE_MAX},
         [CONFIG_KEY_SIZE_MAX] = {"size.max", CONFIG_TYPE_SIZE, TEMPLATE, RAW, 0,
                                  1, SHMB_OBJECT_SIZE_MAX},
+        [CONFIG_KEY_CAPACITY_MIN] = {"capacity.min", CONFIG_TYPE_SIZE, TEMPLATE,
+                                     RING | STREAM | BROADCAST, 0, 1, SHMB_CAPACITY_MAX, true},
+        [CONFIG_KEY_CAPACITY_MAX] = {"capacity.max", CONFIG_TYPE_SIZE, TEMPLATE,
+                                     RING | STREAM | BROADCAST, 0, 1, SHMB_CAPACITY_MAX, true},
+        [CONFIG_KEY_MAX_BYTES_MIN] = {"max_bytes.min", CONFIG_TYPE_SIZE, TEMPLATE, QUEUE, 0,
+                                      4 * KIB, SHMB_OBJECT_SIZE_MAX},
+        [CONFIG_KEY_MAX_BYTES_MAX] = {"max_bytes.max", CONFIG_TYPE_SIZE, TEMPLATE, QUEUE, 0,
+                                      4 * KIB, SHMB_OBJECT_SIZE_MAX},
         [CONFIG_KEY_CREATE] = {"access.create", CONFIG_TYPE_RULES, TEMPLATE, ALL},
         [CONFIG_KEY_REMOVE] = {"access.remove", CONFIG_TYPE_RULES, TEMPLATE, ALL},
         [CONFIG_KEY_TTL] = {"ttl", CONFIG_TYPE_DURATION, TEMPLATE, ALL, 0, 1, DURATION_MAX},
+        [CONFIG_KEY_MAX_AGE] = {"max_age", CONFIG_TYPE_DURATION, TEMPLATE, ALL, 0,
+                                1, DURATION_MAX},
 
         /* More connections than RLIMIT_NOFILE of any unit; a lease costs some 200 bytes. */
         [CONFIG_KEY_LIMIT_CONNECTIONS] = {"per_uid.connections", CONFIG_TYPE_COUNT, LIMITS, 0, 0,
@@ -137,6 +148,8 @@ static const ConfigKeyInfo keys[_CONFIG_KEY_N] = {
                                      1, 1048576},
         [CONFIG_KEY_LIMIT_BYTES] = {"per_uid.bytes", CONFIG_TYPE_SIZE, LIMITS, 0, 0,
                                     4 * KIB, SHMB_OBJECT_SIZE_MAX},
+        [CONFIG_KEY_LIMIT_REGIONS] = {"per_uid.regions", CONFIG_TYPE_COUNT, LIMITS, 0, 0,
+                                      1, 16384},
         [CONFIG_KEY_LIMIT_TOTAL] = {"total.bytes", CONFIG_TYPE_SIZE, LIMITS, 0, 0,
                                     4 * KIB, SHMB_OBJECT_SIZE_MAX},
 };

@@ -57,13 +57,19 @@ typedef enum ConfigKey {
         /* templates only */
         CONFIG_KEY_SIZE_MIN,
         CONFIG_KEY_SIZE_MAX,
+        CONFIG_KEY_CAPACITY_MIN,
+        CONFIG_KEY_CAPACITY_MAX,
+        CONFIG_KEY_MAX_BYTES_MIN,
+        CONFIG_KEY_MAX_BYTES_MAX,
         CONFIG_KEY_CREATE,
         CONFIG_KEY_REMOVE,
         CONFIG_KEY_TTL,
+        CONFIG_KEY_MAX_AGE,
         /* limits */
         CONFIG_KEY_LIMIT_CONNECTIONS,
         CONFIG_KEY_LIMIT_LEASES,
         CONFIG_KEY_LIMIT_BYTES,
+        CONFIG_KEY_LIMIT_REGIONS,
         CONFIG_KEY_LIMIT_TOTAL,
         _CONFIG_KEY_N,
 } ConfigKey;

@@ -132,8 +132,3 @@ void config_later_check(const ConfigDraft *draft, DeclErrors *errors) {
                 if (applies(&laters[i], draft))
                         refuse(&laters[i], draft, errors);
 }
-
-void config_later_templates(const DeclOrigin *origin, DeclErrors *errors) {
-        decl_errors_add(errors, origin, "templates",
-                        "is not supported by this version; declare the regions, or leave it out");
-}

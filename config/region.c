@@ -14,16 +14,19 @@
 
 #include "config/draft.h"
 #include "config/scalar.h"
+#include "config/template.h"
 
 static const struct {
         ConfigKey key;
-        ShmbRole role;
-} roles[] = {
+        unsigned right;
+} rights[] = {
         {CONFIG_KEY_PRODUCE, SHMB_ROLE_PRODUCE},
         {CONFIG_KEY_CONSUME, SHMB_ROLE_CONSUME},
         {CONFIG_KEY_OBSERVE, SHMB_ROLE_OBSERVE},
         {CONFIG_KEY_READ, SHMB_ROLE_READ},
         {CONFIG_KEY_WRITE, SHMB_ROLE_WRITE},
+        {CONFIG_KEY_CREATE, DECL_RIGHT_CREATE},
+        {CONFIG_KEY_REMOVE, DECL_RIGHT_REMOVE},
 };
 
 static uint32_t natural_align(uint64_t size) {
@@ -35,11 +38,26 @@ static uint32_t natural_align(uint64_t size) {
         return align;
 }
 
+/* Which of the regions of a template; of a region both are the same. */
+typedef enum Extent {
+        EXTENT_LEAST,
+        EXTENT_MOST,
+} Extent;
+
+/* The size @key of the least or the largest region that is meant. */
+static uint64_t extent_of(const ConfigDraft *draft, ConfigKey key, Extent extent) {
+        ConfigKey min, max;
+
+        if (config_draft_bounds(key, &min, &max) && config_draft_has(draft, max))
+                key = extent == EXTENT_LEAST ? min : max;
+        return config_draft_number(draft, key, 0);
+}
+
 /* As many items as fit: indices are masked, so their number is a power of two. */
-static uint64_t queue_capacity(const ConfigDraft *draft, const ShmbGeometry *geometry) {
+static uint64_t queue_capacity(uint64_t max_bytes, const ShmbGeometry *geometry) {
         uint64_t align = geometry->item_align > 0 ? geometry->item_align : 1;
         uint64_t stride = (geometry->item_size + align - 1) / align * align;
-        uint64_t n = config_draft_number(draft, CONFIG_KEY_MAX_BYTES, 0) / (stride ? stride : 1);
+        uint64_t n = max_bytes / (stride ? stride : 1);
 
         if (n > SHMB_CAPACITY_MAX)
                 return SHMB_CAPACITY_MAX;
@@ -54,12 +72,12 @@ static void draft_items(const ConfigDraft *draft, ShmbGeometry *geometry) {
                                                              natural_align(size));
 }
 
-static void draft_kind(const ConfigDraft *draft, ShmbGeometry *geometry) {
-        uint64_t max_bytes = config_draft_number(draft, CONFIG_KEY_MAX_BYTES, 0);
+static void draft_kind(const ConfigDraft *draft, Extent extent, ShmbGeometry *geometry) {
+        uint64_t least_bytes = extent_of(draft, CONFIG_KEY_MAX_BYTES, EXTENT_LEAST);
 
         switch (geometry->kind) {
         case SHMB_KIND_RAW:
-                geometry->region_size = config_draft_number(draft, CONFIG_KEY_SIZE, 0);
+                geometry->region_size = extent_of(draft, CONFIG_KEY_SIZE, extent);
                 break;
         case SHMB_KIND_STREAM:
                 geometry->item_size = geometry->item_align = 1;
@@ -77,9 +95,10 @@ static void draft_kind(const ConfigDraft *draft, ShmbGeometry *geometry) {
                                                                   CONFIG_READERS_DEFAULT);
                 break;
         case SHMB_KIND_QUEUE:
-                geometry->capacity = queue_capacity(draft, geometry);
+                geometry->capacity = queue_capacity(extent_of(draft, CONFIG_KEY_MAX_BYTES, extent),
+                                                    geometry);
                 geometry->segment = config_draft_number(draft, CONFIG_KEY_SEGMENT,
-                                                        max_bytes < CONFIG_SEGMENT_DEFAULT
+                                                        least_bytes < CONFIG_SEGMENT_DEFAULT
                                                                         ? SHMB_PAGE
                                                                         : CONFIG_SEGMENT_DEFAULT);
                 break;
@@ -90,16 +109,16 @@ static void draft_kind(const ConfigDraft *draft, ShmbGeometry *geometry) {
         }
 }
 
-static void draft_geometry(const ConfigDraft *draft, ShmbGeometry *ret_geometry) {
+static void draft_geometry(const ConfigDraft *draft, Extent extent, ShmbGeometry *ret_geometry) {
         ShmbGeometry geometry = {.kind = config_draft_kind(draft)};
 
         if (geometry.kind != SHMB_KIND_RAW) {
                 draft_items(draft, &geometry);
-                geometry.capacity = config_draft_number(draft, CONFIG_KEY_CAPACITY, 0);
+                geometry.capacity = extent_of(draft, CONFIG_KEY_CAPACITY, extent);
                 geometry.n_lanes = (uint32_t)config_draft_number(draft, CONFIG_KEY_PRODUCERS, 1);
                 geometry.n_seats = (uint32_t)config_draft_number(draft, CONFIG_KEY_CONSUMERS, 1);
         }
-        draft_kind(draft, &geometry);
+        draft_kind(draft, extent, &geometry);
         *ret_geometry = geometry;
 }
 
@@ -112,11 +131,18 @@ static bool geometry_is_known(const ConfigDraft *draft) {
                 CONFIG_KEY_SEGMENT,  CONFIG_KEY_DELIVERY,
         };
         ShmbKind kind = config_draft_kind(draft);
+        ConfigKey min, max;
 
         for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
                 bool required = config_key_info(keys[i])->required & CONFIG_KIND_BIT(kind);
                 ConfigValueState state = draft->values[keys[i]].state;
 
+                if (config_draft_bounds(keys[i], &min, &max)) {
+                        if (draft->values[min].state == CONFIG_VALUE_BAD ||
+                            draft->values[max].state == CONFIG_VALUE_BAD)
+                                return false;
+                        required &= !config_draft_has(draft, max);
+                }
                 if (state == CONFIG_VALUE_BAD || (required && state == CONFIG_VALUE_ABSENT))
                         return false;
         }
@@ -126,16 +152,24 @@ static bool geometry_is_known(const ConfigDraft *draft) {
 
 /* Each number was bounded by itself before; what is left is that a product is too large. */
 static void seal_geometry(const ConfigDraft *draft, Decl *decl, DeclErrors *errors) {
+        ConfigKey capacity = config_draft_has(draft, CONFIG_KEY_CAPACITY_MAX)
+                                             ? CONFIG_KEY_CAPACITY_MAX
+                                             : CONFIG_KEY_CAPACITY;
         char most[CONFIG_SIZE_TEXT_MAX];
         int r;
 
-        draft_geometry(draft, &decl->geometry);
+        draft_geometry(draft, EXTENT_MOST, &decl->geometry);
+        if (decl->template)
+                draft_geometry(draft, EXTENT_LEAST, &decl->template->least);
         if (!geometry_is_known(draft))
                 return;
 
         r = shmb_geometry_seal(&decl->geometry);
+        if (r == 0 && decl->template)
+                r = shmb_geometry_seal(&decl->template->least);
         if (r == -EFBIG)
-                decl_errors_add(errors, &draft->values[CONFIG_KEY_CAPACITY].origin, "capacity",
+                decl_errors_add(errors, &draft->values[capacity].origin,
+                                config_key_info(capacity)->path,
                                 "makes an object of more than %s with this item.size; expected "
                                 "fewer or smaller items",
                                 config_format_size(most, SHMB_OBJECT_SIZE_MAX));
@@ -158,14 +192,14 @@ static int draft_text(const ConfigDraft *draft, ConfigKey key, char **ret_text) 
         return 0;
 }
 
-static int draft_rule(const ConfigNode *node, ConfigKey key, ShmbRole role, Decl *decl,
+static int draft_rule(const ConfigNode *node, ConfigKey key, unsigned right, Decl *decl,
                       DeclErrors *errors) {
         int r;
 
         if (node->type != CONFIG_NODE_SCALAR)
                 return 0;
 
-        r = decl_allow(decl, role, node->text, &node->origin, NULL);
+        r = decl_allow(decl, right, node->text, &node->origin, NULL);
         if (r == -E2BIG)
                 decl_errors_add(errors, &node->origin, config_key_info(key)->path,
                                 "has more than %d rules; expected a group instead",
@@ -176,14 +210,14 @@ static int draft_rule(const ConfigNode *node, ConfigKey key, ShmbRole role, Decl
 }
 
 static int draft_access(const ConfigDraft *draft, Decl *decl, DeclErrors *errors) {
-        for (size_t i = 0; i < sizeof(roles) / sizeof(*roles); i++) {
-                const ConfigNode *list = draft->values[roles[i].key].node;
+        for (size_t i = 0; i < sizeof(rights) / sizeof(*rights); i++) {
+                const ConfigNode *list = draft->values[rights[i].key].node;
 
-                if (!config_draft_has(draft, roles[i].key))
+                if (!config_draft_has(draft, rights[i].key))
                         continue;
 
                 for (const ConfigNode *node = list->first; node; node = node->next) {
-                        int r = draft_rule(node, roles[i].key, roles[i].role, decl, errors);
+                        int r = draft_rule(node, rights[i].key, rights[i].right, decl, errors);
 
                         if (r < 0)
                                 return r;
@@ -205,6 +239,19 @@ static void draft_policies(const ConfigDraft *draft, Decl *decl) {
         if (config_draft_kind(draft) != SHMB_KIND_RAW)
                 decl->overflow = (ShmbOverflow)config_draft_number(draft, CONFIG_KEY_OVERFLOW,
                                                                    SHMB_OVERFLOW_BLOCK);
+}
+
+static int draft_template(const ConfigDraft *draft, Decl *decl) {
+        if (draft->scope != CONFIG_SCOPE_TEMPLATE)
+                return 0;
+
+        decl->template = decl_template_new(decl->name);
+        if (!decl->template)
+                return -ENOMEM;
+
+        decl->template->ttl_ns = config_draft_number(draft, CONFIG_KEY_TTL, 0);
+        decl->template->max_age_ns = config_draft_number(draft, CONFIG_KEY_MAX_AGE, 0);
+        return 0;
 }
 
 static int draft_texts(const ConfigDraft *draft, Decl *decl) {
@@ -245,6 +292,9 @@ int config_draft_to_decl(const ConfigDraft *draft, DeclErrors *errors, Decl **re
                 return r;
 
         r = draft_texts(draft, decl);
+        if (r < 0)
+                return r;
+        r = draft_template(draft, decl);
         if (r < 0)
                 return r;
 

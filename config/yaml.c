@@ -20,6 +20,7 @@
 #include "config/draft.h"
 #include "config/group.h"
 #include "config/scalar.h"
+#include "config/template.h"
 #include "config/tree.h"
 #include "config/value.h"
 
@@ -201,6 +202,8 @@ static void read_limits(File *file, const ConfigNode *node) {
                 &draft, CONFIG_KEY_LIMIT_CONNECTIONS, limits->connections_per_uid);
         limits->leases_per_uid = (uint32_t)config_draft_number(
                 &draft, CONFIG_KEY_LIMIT_LEASES, limits->leases_per_uid);
+        limits->regions_per_uid = (uint32_t)config_draft_number(
+                &draft, CONFIG_KEY_LIMIT_REGIONS, limits->regions_per_uid);
         limits->bytes_per_uid =
                 config_draft_number(&draft, CONFIG_KEY_LIMIT_BYTES, limits->bytes_per_uid);
         limits->bytes_total =
@@ -223,24 +226,29 @@ static int read_defaults(File *file, const ConfigNode *node, ConfigDraft **ret_d
         return 0;
 }
 
-static int add_region(File *file, Decl *decl) {
+/* Owns @decl. */
+static int add_decl(File *file, Decl *decl) {
         DeclSet *set = file->reader->set;
+        bool template = decl->template;
+        const char *what = template ? "template" : "region";
         const Decl *first;
         int r;
 
-        r = decl_set_add(set, decl);
+        r = template ? decl_set_add_template(set, decl) : decl_set_add(set, decl);
         switch (r) {
         case DECL_E_EXISTS:
-                first = decl_set_find(set, decl->name);
+                first = template ? decl_set_find_template(set, decl->name)
+                                 : decl_set_find(set, decl->name);
                 decl_errors_add(&file->reader->errors, &decl->origin, "name",
-                                "region %s is declared twice; the first is at %s:%u", decl->name,
+                                "%s %s is declared twice; the first is at %s:%u", what, decl->name,
                                 first->origin.file, first->origin.line);
                 decl_free(decl);
                 return 0;
         case -E2BIG:
-                decl_errors_add(&file->reader->errors, &decl->origin, "regions",
-                                "there are more than %d regions; expected no more",
-                                DECL_REGIONS_MAX);
+                decl_errors_add(&file->reader->errors, &decl->origin,
+                                template ? "templates" : "regions",
+                                "there are more than %d %ss; expected no more",
+                                template ? DECL_TEMPLATES_MAX : DECL_REGIONS_MAX, what);
                 decl_free(decl);
                 return 0;
         case 0:
@@ -262,14 +270,11 @@ static int read_region(File *file, const ConfigNode *node, ConfigScope scope) {
         config_draft_inherit(&draft, file->reader->defaults);
         config_draft_check(&draft, errors);
 
-        if (scope == CONFIG_SCOPE_TEMPLATE)
-                return 0;
-
         r = config_draft_to_decl(&draft, errors, &decl);
         if (r < 0 || !decl)
                 return r;
 
-        return add_region(file, decl);
+        return add_decl(file, decl);
 }
 
 static int read_regions(File *file, const ConfigNode *list, ConfigScope scope) {
@@ -299,9 +304,6 @@ static int read_regions(File *file, const ConfigNode *list, ConfigScope scope) {
                 if (r < 0)
                         return r;
         }
-
-        if (scope == CONFIG_SCOPE_TEMPLATE && list->first)
-                config_later_templates(&list->origin, &file->reader->errors);
 
         return 0;
 }

@@ -110,7 +110,8 @@ static void test_shipped_configuration_declares_nothing(void **state) {
 /* Blocks that begin with a key of the top level are examples: take the "# " away up to their end.
  * */
 static char *switch_on(const char *text) {
-        static const char *const starts[] = {"# limits:", "# defaults:", "# regions:"};
+        static const char *const starts[] = {"# limits:", "# defaults:", "# regions:",
+                                             "# templates:"};
         char *out = calloc(1, strlen(text) + 1);
         bool example = false;
         size_t n = 0;
@@ -119,7 +120,7 @@ static char *switch_on(const char *text) {
         while (*text) {
                 size_t length = strcspn(text, "\n") + 1;
 
-                for (size_t i = 0; i < 3; i++)
+                for (size_t i = 0; i < sizeof(starts) / sizeof(*starts); i++)
                         example |= strncmp(text, starts[i], strlen(starts[i])) == 0;
                 example &= *text == '#';
 
@@ -145,10 +146,12 @@ static void test_shipped_examples_are_good(void **state) {
         if (world_read_text(on, &set, &errors) != 0)
                 fail_msg("line %u: %s", errors.errors[0].origin.line, errors.errors[0].text);
         assert_int_equal(set->n_decls, 2);
+        assert_int_equal(set->n_templates, 1);
         /* what the comment calls the defaults are the defaults */
         assert_int_equal(set->limits.connections_per_uid, DECL_CONNECTIONS_PER_UID);
         assert_int_equal(set->limits.leases_per_uid, DECL_LEASES_PER_UID);
         assert_int_equal(set->limits.bytes_per_uid, DECL_BYTES_PER_UID);
+        assert_int_equal(set->limits.regions_per_uid, DECL_CREATED_PER_UID);
 
         decl_set_free(set);
         free(on);

@@ -80,6 +80,7 @@ static void test_good_files_and_each_allocation_failing(void **state) {
         read_one("config/good", "raw.yaml", 0);
         read_one("config/good", "defaults.yaml", 0);
         read_one("config/good", "json.yaml", 0);
+        read_one("config/good", "templates.yaml", 0);
 }
 
 static void test_broken_files_and_each_allocation_failing(void **state) {
@@ -89,7 +90,7 @@ static void test_broken_files_and_each_allocation_failing(void **state) {
         read_one("config/broken", "access-unknown-users.yaml", DECL_E_INVALID);
         read_one("config/broken", "posix-name-twice.yaml", DECL_E_INVALID);
         read_one("config/broken", "bytes-crlf.yaml", DECL_E_INVALID);
-        read_one("config/broken", "top-templates.yaml", DECL_E_INVALID);
+        read_one("config/broken", "templates-bounds.yaml", DECL_E_INVALID);
 }
 
 static void test_drop_ins_and_each_allocation_failing(void **state) {
