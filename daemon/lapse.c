@@ -15,6 +15,7 @@
 
 #include "daemon/bells.h"
 #include "daemon/conn-keep.h"
+#include "daemon/core/dynamic.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
@@ -86,13 +87,22 @@ static void lapse_say(const Lease *lease, const char *reason) {
 static void lapse_idle(Server *server, Region *region) {
         ObjectsFault fault;
 
+        char reason[256];
+
         if (region->departed) {
-                objects_remove(server, region, "it is no longer declared, and nobody holds it");
+                snprintf(reason, sizeof(reason), "%s, and nobody holds it any more",
+                         region->reason ? region->reason : "it is no longer declared");
+                objects_remove(server, region, reason);
                 registry_remove(&server->registry, region);
                 return;
         }
         if (region->state != SHMB_REGION_LOST)
                 return;
+        if (region->decl->template) {
+                lapse_let_go(server, region, SHMB_REGION_REMOVED,
+                             "it was lost, and nobody holds it any more");
+                return;
+        }
         objects_remove(server, region, "it was lost, and nobody holds it any more");
         if (region->decl->lifetime == SHMB_LIFETIME_ON_DEMAND)
                 return;
@@ -141,8 +151,15 @@ void lapse_evict(Server *server, Lease *lease, const char *reason) {
 }
 
 void lapse_client(Server *server, LeaseClient *client, LeaseEnd how) {
+        Region *region;
+
         while (client->leases)
                 lapse_lease(server, client->leases, how);
+        while ((region = client->created)) {
+                dynamic_set_creator(region, NULL, clock_boottime_ns());
+                if (!server->silent && !region->departed)
+                        ledger_creator_gone(server, region);
+        }
 }
 
 static Absent *lapse_find_absent(Server *server, const LeaseClient *client) {
@@ -170,7 +187,7 @@ void lapse_absent_free(Absent *absent) {
 void lapse_absent(Server *server, const LeaseClient *client) {
         Absent *absent = lapse_find_absent(server, client);
 
-        if (absent && !absent->client.leases)
+        if (absent && !absent->client.leases && !absent->client.created)
                 lapse_absent_free(absent);
 }
 
@@ -189,35 +206,108 @@ void lapse_adopt(Server *server, Lease *lease, LeaseClient *client) {
         lapse_absent(server, before);
 }
 
+void lapse_return(Server *server, LeaseClient *client) {
+        Absent *absent;
+
+        for (absent = server->absents; absent; absent = absent->next)
+                if (absent->client.created && absent->client.uid == client->uid &&
+                    memcmp(absent->client.uuid, client->uuid, SHMB_UUID_SIZE) == 0)
+                        break;
+        if (!absent)
+                return;
+        dynamic_move(&absent->client, client);
+        lapse_absent(server, &absent->client);
+}
+
+void lapse_let_go(Server *server, Region *region, ShmbRegionState state, const char *reason) {
+        if (region->n_leases == 0) {
+                objects_remove(server, region, region->objects ? reason : NULL);
+                watch_region(server, region, SHMB_EVENT_REMOVED, reason);
+                registry_remove(&server->registry, region);
+                return;
+        }
+        log_event(&(LogEvent){ .priority = LOG_INFO, .uid = objects_log_uid(region) },
+                  "Region \"%s\" is given up: %s; %zu leases still hold its memory.",
+                  region->decl->name, reason, region->n_leases);
+        objects_unlink(server, region);
+        if (!region->departed)
+                registry_depart(&server->registry, region, state);
+        region_set_reason(region, reason);
+        watch_region(server, region, SHMB_EVENT_REMOVED, reason);
+        objects_publish_state(region);
+}
+
+static void lapse_dynamic(Server *server, Region *region) {
+        const DeclTemplate *template = region->decl->template;
+        char reason[SHMB_NAME_MAX + 128];
+
+        if (template->ttl_ns > 0)
+                snprintf(reason, sizeof(reason), "created of %s, and unused for %llu ms",
+                         template->name, (unsigned long long)(template->ttl_ns / 1000000));
+        else
+                snprintf(reason, sizeof(reason),
+                         "created of %s, its creator is gone, and nobody holds it",
+                         template->name);
+        lapse_let_go(server, region, SHMB_REGION_REMOVED, reason);
+}
+
+void lapse_on_age(Server *server, Region *region) {
+        const DeclTemplate *template = region->decl->template;
+        char reason[SHMB_NAME_MAX + 128];
+
+        snprintf(reason, sizeof(reason), "created of %s, it is older than %llu ms", template->name,
+                 (unsigned long long)(template->max_age_ns / 1000000));
+        lapse_let_go(server, region, SHMB_REGION_REMOVED, reason);
+}
+
 void lapse_on_linger(Server *server, Region *region) {
         char reason[128];
 
+        if (region->decl->template) {
+                lapse_dynamic(server, region);
+                return;
+        }
         snprintf(reason, sizeof(reason), "on_demand, and unused for %llu ms",
                  (unsigned long long)(region->decl->linger_ns / 1000000));
         objects_remove(server, region, reason);
 }
 
+static bool lapse_is_garbage(const Region *region) {
+        if (region->n_leases > 0 || !region->objects)
+                return false;
+        return region->state != SHMB_REGION_LIVE ||
+               (region->decl->lifetime == SHMB_LIFETIME_ON_DEMAND && !dynamic_is_owned(region));
+}
+
+static void lapse_collect(Server *server, Region *region) {
+        static const char reason[] = "collected by an administrator";
+
+        if (region->decl->template)
+                lapse_let_go(server, region, SHMB_REGION_REMOVED, reason);
+        else
+                objects_remove(server, region, reason);
+}
+
 void lapse_gc(Server *server, bool dry_run, void (*say)(void *userdata, const char *line),
               void *userdata) {
+        Registry *registry = &server->registry;
+        size_t i, j, n_regions;
         char line[512];
         Region *region;
-        size_t i, j;
 
-        for (i = 0; i < server->registry.n_regions; i++) {
-                region = server->registry.regions[i];
+        for (i = 0; i < registry->n_regions; i += registry->n_regions == n_regions) {
+                n_regions = registry->n_regions;
+                region = registry->regions[i];
                 for (j = 0; j < region->n_parties && !dry_run; j++)
                         (void)lapse_party(server, region, &region->parties[j]);
                 objects_sweep(region);
-                if (region->n_leases > 0 || !region->objects)
+                if (!lapse_is_garbage(region))
                         continue;
-                if (region->state == SHMB_REGION_LIVE &&
-                    region->decl->lifetime != SHMB_LIFETIME_ON_DEMAND)
-                        continue;
-                snprintf(line, sizeof(line), "remove %s: %s", region->decl->name,
-                         region->state == SHMB_REGION_LIVE ? "on_demand, and nobody holds it"
-                                                           : "lost, and nobody holds it");
+                snprintf(line, sizeof(line), "remove %s: %s, and nobody holds it",
+                         region->decl->name, region->state != SHMB_REGION_LIVE ? "lost" :
+                         region->decl->template ? "created by a client" : "on_demand");
                 if (!dry_run)
-                        objects_remove(server, region, "collected by an administrator");
+                        lapse_collect(server, region);
                 say(userdata, line);
         }
 }

@@ -52,6 +52,27 @@ static RecordEntry ledger_region_entry(const Region *region, uint32_t uid) {
         };
 }
 
+static RecordEntry ledger_created_entry(const Region *region) {
+        const RegionCreation *creation = &region->creation;
+        RecordEntry entry = {
+                .type = RECORD_CREATED,
+                .created = {
+                        .tag = region->tag,
+                        .uid = creation->uid,
+                        .pid = creation->pid,
+                        .pid_started = creation->pid_started,
+                        .since_ns = creation->since_ns,
+                        .request = creation->request,
+                        .bond = creation->kept    ? RECORD_BOND_KEPT :
+                                region->creator ? RECORD_BOND_CREATOR
+                                                : RECORD_BOND_NONE,
+                },
+        };
+
+        memcpy(entry.created.client, creation->client, sizeof(entry.created.client));
+        return entry;
+}
+
 static RecordEntry ledger_object_entry(const Server *server, const Region *region,
                                        const RegionObject *object,
                                        char name[static SHMB_KERNEL_NAME_MAX + 1]) {
@@ -103,7 +124,8 @@ static RecordEntry ledger_lease_entry(const Lease *lease) {
 }
 
 static size_t ledger_count_region(const Region *region) {
-        return region->objects ? 1 + region->n_objects : 0;
+        /* The region, who created it, its objects. */
+        return region->objects ? 2 + region->n_objects : 0;
 }
 
 static void ledger_add_region(const Server *server, const Region *region, RecordEntry *entries,
@@ -113,6 +135,8 @@ static void ledger_add_region(const Server *server, const Region *region, Record
         if (!region->objects)
                 return;
         entries[(*n_entries)++] = ledger_region_entry(region, region->body->uid);
+        if (region->decl->template)
+                entries[(*n_entries)++] = ledger_created_entry(region);
         for (i = 0; i < region->n_objects; i++) {
                 if (region->objects[i].ino == 0)
                         continue;
@@ -149,6 +173,35 @@ static void ledger_append_removal(Server *server, const RecordEntry *entry) {
                           "Cannot write down that something was removed: %s.", strerror(-r));
         if (record_wants_compaction(&server->record))
                 (void)ledger_begin(server);
+}
+
+void ledger_creator_gone(Server *server, const Region *region) {
+        RecordEntry entry = ledger_created_entry(region);
+
+        ledger_append_removal(server, &entry);
+}
+
+static RecordEntry ledger_removal_entry(const Server *server) {
+        return (RecordEntry){ .type = RECORD_REMOVAL, .removal = server->removal };
+}
+
+void ledger_removal(Server *server, const LeaseClient *client, uint64_t request,
+                    const Region *region) {
+        RecordEntry entry;
+
+        server->removal = (RecordRemoval){ .request = request, .tag = region->tag };
+        memcpy(server->removal.client, client->uuid, SHMB_UUID_SIZE);
+        entry = ledger_removal_entry(server);
+        ledger_append_removal(server, &entry);
+}
+
+bool ledger_was_removed(const Server *server, const LeaseClient *client, uint64_t request,
+                        const Region *region) {
+        const RecordRemoval *removal = &server->removal;
+
+        return removal->tag != 0 && removal->request == request &&
+               memcmp(removal->client, client->uuid, SHMB_UUID_SIZE) == 0 &&
+               (!region || region->tag != removal->tag);
 }
 
 void ledger_region_removed(Server *server, const Region *region) {
@@ -219,7 +272,7 @@ void ledger_lease_ended(Server *server, uint64_t lease, LeaseEnd how) {
 /* Departed regions are unlinked already: their leases mean nothing to a successor. */
 int ledger_begin(Server *server) {
         const Registry *registry = &server->registry;
-        size_t n_entries = 0, n_max = 1 + server->n_conns + registry->n_leases, i;
+        size_t n_entries = 0, n_max = 2 + server->n_conns + registry->n_leases, i;
         LedgerNames names = {};
         RecordEntry *entries;
         int r = -ENOMEM;
@@ -233,6 +286,8 @@ int ledger_begin(Server *server) {
                 goto error;
 
         entries[n_entries++] = ledger_mark_entry(server);
+        if (server->removal.tag != 0)
+                entries[n_entries++] = ledger_removal_entry(server);
         for (i = 0; i < registry->n_regions; i++)
                 ledger_add_region(server, registry->regions[i], entries, &n_entries, &names);
         for (conn = server->conns; conn; conn = conn->next)

@@ -21,6 +21,26 @@
  */
 int ledger_region(Server *server, const Region *region);
 
+/**
+ * ledger_creator_gone() - a region of a template goes on without its creator
+ *
+ * Where it cannot be written the next broker looks for the creator's process instead.
+ */
+void ledger_creator_gone(Server *server, const Region *region);
+
+/**
+ * ledger_removal() - a client is about to have a region removed
+ *
+ * Where it cannot be written, and this broker dies before it answers, the next one says that there
+ * is no such region.
+ */
+void ledger_removal(Server *server, const LeaseClient *client, uint64_t request,
+                    const Region *region);
+
+/** ledger_was_removed() - whether the removal that this client asks for was done already */
+bool ledger_was_removed(const Server *server, const LeaseClient *client, uint64_t request,
+                        const Region *region);
+
 /** ledger_region_removed() - it has none any more */
 void ledger_region_removed(Server *server, const Region *region);
 

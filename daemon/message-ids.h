@@ -29,7 +29,7 @@
 #define SHMB_MESSAGE_CONFIG_REJECTED_STR "4f65ae6484f9469a8c9ea2d4de665248"
 
 /* A region exists.
- * REGION= KIND= BACKING= SIZE= */
+ * REGION= KIND= BACKING= SIZE=; TEMPLATE= CLIENT_UID= CLIENT_PID= where a client created it */
 #define SHMB_MESSAGE_REGION_CREATED_STR "f0612a9cc8c74b1baf8b7e75792f6c37"
 
 /* A region was removed.

@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/template.h"
 #include "daemon/bells.h"
 #include "daemon/core/segments.h"
 #include "daemon/ledger.h"
@@ -277,23 +278,37 @@ static int objects_begin(Server *server, Region *region, uint32_t uid, ObjectsFa
         return 0;
 }
 
+uint32_t objects_log_uid(const Region *region) {
+        return region->decl->template ? region->creation.uid : LOG_UID_NONE;
+}
+
 static void objects_say_created(Server *server, const Region *region) {
+        const DeclTemplate *template = region->decl->template;
+        char by[SHMB_NAME_MAX + 64] = "";
+
+        if (template)
+                snprintf(by, sizeof(by), ", of %s for process %u of uid %u", template->name,
+                         region->creation.pid, region->creation.uid);
         watch_region(server, region, SHMB_EVENT_CREATED, NULL);
         log_event(&(LogEvent){
                           .priority = LOG_INFO,
                           .message_id = SHMB_MESSAGE_REGION_CREATED_STR,
-                          .uid = LOG_UID_NONE,
+                          .uid = objects_log_uid(region),
                           .fields = {
                                   { "REGION", region->decl->name },
                                   { "KIND", shmb_kind_to_string(region->decl->geometry.kind) },
                                   { "BACKING", shmb_backing_to_string(region->decl->backing) },
                                   { "SIZE", NULL, region_size_bytes(region) },
+                                  { template ? "TEMPLATE" : NULL,
+                                    template ? template->name : NULL },
+                                  { template ? "CLIENT_UID" : NULL, NULL, region->creation.uid },
+                                  { template ? "CLIENT_PID" : NULL, NULL, region->creation.pid },
                           },
                   },
-                  "Created region \"%s\": %s, %s, %llu bytes.", region->decl->name,
+                  "Created region \"%s\": %s, %s, %llu bytes%s.", region->decl->name,
                   shmb_kind_to_string(region->decl->geometry.kind),
                   shmb_backing_to_string(region->decl->backing),
-                  (unsigned long long)region_size_bytes(region));
+                  (unsigned long long)region_size_bytes(region), by);
 }
 
 static int objects_draft_all(Server *server, Region *region, ObjectsFault *fault) {
@@ -422,7 +437,7 @@ void objects_remove(Server *server, Region *region, const char *reason) {
         log_event(&(LogEvent){
                           .priority = LOG_INFO,
                           .message_id = SHMB_MESSAGE_REGION_REAPED_STR,
-                          .uid = LOG_UID_NONE,
+                          .uid = objects_log_uid(region),
                           .fields = {
                                   { "REGION", region->decl->name },
                                   { "REASON", reason },

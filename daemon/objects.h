@@ -121,6 +121,12 @@ void objects_unlink(Server *server, Region *region);
 void objects_forget(Region *region);
 
 /**
+ * objects_log_uid() - whose lines it costs to tell of a region: who creates and removes all day
+ * long has them limited; LOG_UID_NONE where it was declared
+ */
+uint32_t objects_log_uid(const Region *region);
+
+/**
  * objects_open() - a fresh descriptor of one object, for one grant or one look
  *
  * Return: 0; OBJECTS_E_CUT (nothing was changed: objects_replace() mends it); OBJECTS_E_LOST;

@@ -304,6 +304,30 @@ static void record_get_connection(RecordCursor *cursor, RecordConnection *connec
                 cursor->bad = true;
 }
 
+static void record_put_created(RecordCursor *cursor, const RecordCreated *created) {
+        record_put(cursor, created->tag, 8);
+        record_put(cursor, created->uid, 4);
+        record_put(cursor, created->pid, 4);
+        record_put(cursor, created->pid_started, 8);
+        record_put(cursor, created->since_ns, 8);
+        record_put(cursor, created->request, 8);
+        record_put_bytes(cursor, created->client, SHMB_UUID_SIZE);
+        record_put(cursor, created->bond, 4);
+}
+
+static void record_get_created(RecordCursor *cursor, RecordCreated *created) {
+        created->tag = record_get(cursor, 8);
+        created->uid = (uint32_t)record_get(cursor, 4);
+        created->pid = (uint32_t)record_get(cursor, 4);
+        created->pid_started = record_get(cursor, 8);
+        created->since_ns = record_get(cursor, 8);
+        created->request = record_get(cursor, 8);
+        record_get_bytes(cursor, created->client, SHMB_UUID_SIZE);
+        created->bond = (uint32_t)record_get(cursor, 4);
+        if (created->bond >= _RECORD_BOND_N)
+                cursor->bad = true;
+}
+
 /* The payload of @entry; a type that is none makes the cursor bad. */
 static void record_put_payload(RecordCursor *cursor, const RecordEntry *entry) {
         switch (entry->type) {
@@ -335,6 +359,14 @@ static void record_put_payload(RecordCursor *cursor, const RecordEntry *entry) {
                 return;
         case RECORD_CONNECTION_ENDED:
                 record_put(cursor, entry->connection_ended.connection, 8);
+                return;
+        case RECORD_CREATED:
+                record_put_created(cursor, &entry->created);
+                return;
+        case RECORD_REMOVAL:
+                record_put_bytes(cursor, entry->removal.client, SHMB_UUID_SIZE);
+                record_put(cursor, entry->removal.request, 8);
+                record_put(cursor, entry->removal.tag, 8);
                 return;
         case RECORD_NONE:
         case _RECORD_TYPE_N:
@@ -373,6 +405,14 @@ static void record_get_payload(RecordCursor *cursor, RecordEntry *entry) {
                 return;
         case RECORD_CONNECTION_ENDED:
                 entry->connection_ended.connection = record_get(cursor, 8);
+                return;
+        case RECORD_CREATED:
+                record_get_created(cursor, &entry->created);
+                return;
+        case RECORD_REMOVAL:
+                record_get_bytes(cursor, entry->removal.client, SHMB_UUID_SIZE);
+                entry->removal.request = record_get(cursor, 8);
+                entry->removal.tag = record_get(cursor, 8);
                 return;
         case RECORD_NONE:
         case _RECORD_TYPE_N:

@@ -31,10 +31,12 @@
 #include "protocol/name.h"
 
 typedef struct RecordConnection RecordConnection;
+typedef struct RecordCreated RecordCreated;
 typedef struct RecordEntry RecordEntry;
 typedef struct RecordLease RecordLease;
 typedef struct RecordObject RecordObject;
 typedef struct RecordRegion RecordRegion;
+typedef struct RecordRemoval RecordRemoval;
 
 enum {
         RECORD_MAJOR = 1,
@@ -60,6 +62,8 @@ typedef enum RecordType {
         RECORD_LEASE_ENDED,
         RECORD_CONNECTION,       /* the service manager keeps a connection; since 1.1 */
         RECORD_CONNECTION_ENDED, /* it need not any more; since 1.1 */
+        RECORD_CREATED, /* a region is of a template; again where its creator went; since 1.1 */
+        RECORD_REMOVAL, /* a client is about to have a region removed; since 1.1 */
         _RECORD_TYPE_N,
 } RecordType;
 
@@ -135,6 +139,31 @@ typedef struct RecordConnectionEnded {
         uint64_t connection;
 } RecordConnectionEnded;
 
+/* What holds a region without a ttl while it has no lease. */
+typedef enum RecordBond {
+        RECORD_BOND_NONE,
+        RECORD_BOND_CREATOR,
+        RECORD_BOND_KEPT, /* nothing need */
+        _RECORD_BOND_N,
+} RecordBond;
+
+struct RecordCreated {
+        uint64_t tag;
+        uint32_t uid, pid;
+        uint64_t pid_started;  /* as of a lease */
+        uint64_t since_ns;     /* CLOCK_BOOTTIME */
+        uint64_t request;      /* id of the create */
+        uint8_t client[SHMB_UUID_SIZE];
+        uint32_t bond;         /* RecordBond */
+};
+
+/* Only the last one counts: at most one request was done and not yet answered. */
+struct RecordRemoval {
+        uint8_t client[SHMB_UUID_SIZE];
+        uint64_t request; /* id of the remove: a repeated one is the same one */
+        uint64_t tag;
+};
+
 /* Strings are borrowed: from the caller when encoding, from the bytes when decoding. */
 struct RecordEntry {
         RecordType type;
@@ -148,6 +177,8 @@ struct RecordEntry {
                 RecordLeaseEnded lease_ended;
                 RecordConnection connection;
                 RecordConnectionEnded connection_ended;
+                RecordCreated created;
+                RecordRemoval removal;
         };
 };
 

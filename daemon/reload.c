@@ -21,9 +21,11 @@
 #include "daemon/conn.h"
 #include "daemon/core/plan.h"
 #include "daemon/core/policy.h"
+#include "daemon/lapse.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
 #include "daemon/objects.h"
+#include "daemon/reload-dynamic.h"
 #include "daemon/reload.h"
 #include "daemon/sys/clock.h"
 #include "daemon/watch.h"
@@ -34,7 +36,8 @@ typedef struct ReloadWork ReloadWork;
 struct ReloadWork {
         Decl *decl;             /* copy for the registry, until it takes it */
         Region *region;         /* added for it */
-        Region *aside;          /* RESHAPE: the old one, without its name */
+        /* RESHAPE: the old one, without its name; ADD: one that a client had created */
+        Region *aside;
         ShmbRegionState before; /* of `aside` */
         Region *created;        /* objects were made: of `region`, or of one that was there */
         bool postponed;         /* they get their names when the old ones are gone */
@@ -45,6 +48,7 @@ typedef struct Reload {
         DeclSet *set;
         Plan *plan;
         ReloadWork *works; /* by step */
+        ReloadDynamics dynamics;
         bool plan_only;
         char *sentence;
         size_t size;
@@ -115,9 +119,19 @@ static int reload_create(Reload *work, Region *region, ReloadWork *done) {
         return r ? reload_fail(work, RELOAD_E_FAILED, "%s", fault.sentence) : 0;
 }
 
-static int reload_prepare_add(Reload *work, ReloadWork *done) {
+static void reload_put_aside(Reload *work, Region *region, ReloadWork *done) {
+        done->before = region->state;
+        registry_depart(&work->server->registry, region, SHMB_REGION_STALE);
+        done->aside = region;
+}
+
+/* What has the name so far gives it up. */
+static int reload_prepare_add(Reload *work, const PlanStep *step, ReloadWork *done) {
+        Region *region = reload_region(work, step);
         int r;
 
+        if (region)
+                reload_put_aside(work, region, done);
         r = registry_add(&work->server->registry, done->decl, &done->region);
         if (r)
                 return reload_fail(work, RELOAD_E_FAILED, "the broker has no memory for a region");
@@ -125,15 +139,6 @@ static int reload_prepare_add(Reload *work, ReloadWork *done) {
         if (!reload_is_made_at_once(done->region->decl))
                 return 0;
         return reload_create(work, done->region, done);
-}
-
-static int reload_prepare_reshape(Reload *work, const PlanStep *step, ReloadWork *done) {
-        Region *region = reload_region(work, step);
-
-        done->before = region->state;
-        registry_depart(&work->server->registry, region, SHMB_REGION_STALE);
-        done->aside = region;
-        return reload_prepare_add(work, done);
 }
 
 /* A region that was made when needed and now shall always be there. */
@@ -154,14 +159,16 @@ static int reload_prepare_step(Reload *work, const PlanStep *step, ReloadWork *d
         }
         switch (step->action) {
         case PLAN_ADD:
-                return reload_prepare_add(work, done);
         case PLAN_RESHAPE:
-                return reload_prepare_reshape(work, step, done);
+                return reload_prepare_add(work, step, done);
         case PLAN_CHANGE_META:
                 return reload_prepare_change(work, step, done);
         case PLAN_CHANGE_LIMITS:
         case PLAN_REMOVE:
         case PLAN_CHANGE_ACCESS:
+        case PLAN_REMOVE_TEMPLATE:
+        case PLAN_ADD_TEMPLATE:
+        case PLAN_CHANGE_TEMPLATE:
         case PLAN_KEEP:
         case _PLAN_ACTION_N:
                 break;
@@ -189,7 +196,7 @@ static void reload_undo_step(Reload *work, ReloadWork *done) {
 
 static uint64_t reload_bytes_going(Reload *work) {
         const PlanStep *step;
-        uint64_t n_bytes = 0;
+        uint64_t n_bytes = reload_dynamics_bytes_going(&work->dynamics);
         Region *region;
         size_t i;
 
@@ -222,27 +229,13 @@ static int reload_prepare(Reload *work) {
         return r;
 }
 
-static void reload_let_go(Server *server, Region *region, ShmbRegionState state,
-                          const char *reason) {
-        if (region->n_leases == 0) {
-                objects_remove(server, region, region->objects ? reason : NULL);
-                watch_region(server, region, SHMB_EVENT_REMOVED, reason);
-                registry_remove(&server->registry, region);
-                return;
-        }
-        objects_unlink(server, region);
-        registry_depart(&server->registry, region, state);
-        watch_region(server, region, SHMB_EVENT_REMOVED, reason);
-        objects_publish_state(region);
-}
-
 static void reload_commit_step(Reload *work, const PlanStep *step, ReloadWork *done) {
         static const char reshaped[] = "it is declared with another shape";
         Server *server = work->server;
 
         switch (step->action) {
         case PLAN_REMOVE:
-                reload_let_go(server, reload_region(work, step), SHMB_REGION_REMOVED,
+                lapse_let_go(server, reload_region(work, step), SHMB_REGION_REMOVED,
                               "it is no longer declared");
                 break;
         case PLAN_RESHAPE:
@@ -260,9 +253,14 @@ static void reload_commit_step(Reload *work, const PlanStep *step, ReloadWork *d
                                      "its declaration changed");
                 break;
         case PLAN_ADD:
+                if (done->aside)
+                        lapse_let_go(server, done->aside, SHMB_REGION_STALE, "it is declared now");
                 watch_region(server, done->region, SHMB_EVENT_DECLARED, NULL);
                 break;
         case PLAN_CHANGE_LIMITS:
+        case PLAN_REMOVE_TEMPLATE:
+        case PLAN_ADD_TEMPLATE:
+        case PLAN_CHANGE_TEMPLATE:
         case _PLAN_ACTION_N:
                 break;
         }
@@ -285,6 +283,7 @@ static void reload_commit(Reload *work) {
         Server *server = work->server;
         size_t i;
 
+        reload_dynamics_commit(server, &work->dynamics);
         for (i = 0; i < work->plan->n_steps; i++)
                 reload_commit_step(work, &work->plan->steps[i], &work->works[i]);
         reload_commit_postponed(work);
@@ -306,14 +305,13 @@ static bool reload_would_refuse(const Lease *lease, const Decl *decl) {
 }
 
 /* A lease is kept whatever the rules become: who has one that he would not get now is named. */
-static void reload_say_strangers(Reload *work, const PlanStep *step, ReloadSay say,
-                                 void *userdata) {
-        Region *region = step->new ? reload_region(work, step) : NULL;
+static void reload_say_strangers(Reload *work, const Region *region, const Decl *decl,
+                                 ReloadSay say, void *userdata) {
         const Lease *lease;
         char line[512];
 
-        for (lease = region ? region->leases : NULL; lease; lease = lease->next_in_region) {
-                if (!reload_would_refuse(lease, step->new))
+        for (lease = region && decl ? region->leases : NULL; lease; lease = lease->next_in_region) {
+                if (!reload_would_refuse(lease, decl))
                         continue;
                 snprintf(line, sizeof(line),
                          "holds what it would not get now: lease %llu of %s (%s), process %u (%s) "
@@ -331,7 +329,9 @@ static void reload_say_strangers(Reload *work, const PlanStep *step, ReloadSay s
 
 static void reload_say_plan(Reload *work, ReloadSay say, void *userdata) {
         const Plan *plan = work->plan;
+        const ReloadDynamic *entry;
         char line[PLAN_LINE_MAX + 1];
+        const Region *region;
         size_t i;
 
         for (i = 0; i < plan->n_steps; i++) {
@@ -340,14 +340,27 @@ static void reload_say_plan(Reload *work, ReloadSay say, void *userdata) {
                 plan_step_format(plan, &plan->steps[i], line, sizeof(line));
                 if (say)
                         say(userdata, line);
-                reload_say_strangers(work, &plan->steps[i], say, userdata);
+                region = reload_region(work, &plan->steps[i]);
+                if (region && !region->decl->template)
+                        reload_say_strangers(work, region, plan->steps[i].new, say, userdata);
+        }
+        for (i = 0; i < work->dynamics.n_entries; i++) {
+                entry = &work->dynamics.entries[i];
+                if (!entry->changed)
+                        continue;
+                reload_dynamic_format(entry, line, sizeof(line));
+                if (say)
+                        say(userdata, line);
+                reload_say_strangers(work, entry->region, entry->decl, say, userdata);
         }
 }
 
 static void reload_say_done(Server *server, const Plan *plan) {
-        size_t n_added = plan->n_actions[PLAN_ADD], n_removed = plan->n_actions[PLAN_REMOVE];
+        size_t n_added = plan->n_actions[PLAN_ADD] + plan->n_actions[PLAN_ADD_TEMPLATE];
+        size_t n_removed = plan->n_actions[PLAN_REMOVE] + plan->n_actions[PLAN_REMOVE_TEMPLATE];
         size_t n_changed = plan->n_actions[PLAN_RESHAPE] + plan->n_actions[PLAN_CHANGE_META] +
                            plan->n_actions[PLAN_CHANGE_ACCESS] +
+                           plan->n_actions[PLAN_CHANGE_TEMPLATE] +
                            plan->n_actions[PLAN_CHANGE_LIMITS];
         char outcome[128];
 
@@ -383,6 +396,8 @@ static int reload_apply(Reload *work, ReloadSay say, void *userdata) {
                 work->works = calloc(work->plan->n_steps + 1, sizeof(*work->works));
                 r = work->works ? 0 : -ENOMEM;
         }
+        if (r == 0)
+                r = reload_dynamics_init(&work->dynamics, server, work->set);
         if (r < 0)
                 return reload_fail(work, RELOAD_E_FAILED, "the broker has no memory for a plan");
 
@@ -436,6 +451,7 @@ int reload(Server *server, bool plan_only, ReloadSay say, void *userdata, char *
         r = reload_apply(&work, say, userdata);
         if (r && !plan_only)
                 reload_say_refused(server, r, sentence);
+        reload_dynamics_deinit(&work.dynamics);
         plan_free(work.plan);
         decl_set_free(work.set);
         free(work.works);

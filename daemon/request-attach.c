@@ -17,11 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/template.h"
 #include "daemon/conn-keep.h"
 #include "daemon/core/policy.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
-#include "daemon/log.h"
 #include "daemon/objects.h"
 #include "daemon/request.h"
 #include "daemon/sys/clock.h"
@@ -38,44 +38,15 @@ static void attach_close(AttachFds *fds) {
                 close(fds->fds[--fds->n_fds]);
 }
 
-static void attach_deny(Conn *conn, uint64_t id, const Region *region, ShmbRole role,
-                        const PolicyIdentity *identity) {
-        char sentence[SHMB_SENTENCE_MAX + 1];
-
-        policy_format_denial(region->decl, role, identity, sentence, sizeof(sentence));
-        conn->server->n_refused++;
-        log_event(&(LogEvent){
-                          .priority = LOG_NOTICE,
-                          .message_id = SHMB_MESSAGE_ATTACH_REFUSED_STR,
-                          .uid = conn->peer.uid,
-                          .fields = {
-                                  { "REGION", region->decl->name },
-                                  { "ROLE", shmb_role_to_string(role) },
-                                  { "CLIENT_UID", NULL, conn->peer.uid },
-                                  { "CLIENT_PID", NULL, (uint64_t)conn->peer.pid },
-                                  { "REASON", sentence },
-                          },
-                  },
-                  "Refused process %d (%s): %s.", (int)conn->peer.pid, conn->peer.command,
-                  sentence);
-        watch_refusal(conn->server, region, &conn->client, role, sentence);
-        conn_refuse(conn, id, SHMB_STATUS_DENIED, "%s", sentence);
-}
-
 /* The region that is asked for, if it may be had in that role; else refused. */
 static Region *attach_find(Conn *conn, uint64_t id, const WireAttach *attach) {
         Server *server = conn->server;
         const char *name = attach->name ? attach->name : "";
         PolicyIdentity identity;
-        ShmbNameFault name_fault;
         Region *region;
 
-        name_fault = shmb_name_check(name, strlen(name), NULL);
-        if (name_fault != SHMB_NAME_FINE) {
-                conn_refuse(conn, id, SHMB_STATUS_INVALID, "the name of the region %s",
-                            shmb_name_fault_to_string(name_fault));
+        if (!request_has_name(conn, id, name))
                 return NULL;
-        }
         if (attach->role == SHMB_ROLE_NONE || attach->role >= _SHMB_ROLE_N) {
                 conn_refuse(conn, id, SHMB_STATUS_INVALID,
                             "region \"%s\": there is no role of number %u", name, attach->role);
@@ -85,8 +56,10 @@ static Region *attach_find(Conn *conn, uint64_t id, const WireAttach *attach) {
         if (!region) {
                 server->n_refused++;
                 conn_refuse(conn, id, SHMB_STATUS_NO_REGION,
-                            "no region \"%s\" is declared; `shmbrokerctl list` shows those that "
-                            "are", name);
+                            "no region \"%s\" is declared%s; `shmbrokerctl list` shows those that "
+                            "are", name,
+                            decl_set_template_of(server->decls, name) ? ", nor created by anybody"
+                                                                      : "");
                 return NULL;
         }
         if (!decl_has_role(region->decl->geometry.kind, attach->role)) {
@@ -101,7 +74,7 @@ static Region *attach_find(Conn *conn, uint64_t id, const WireAttach *attach) {
         }
         identity = conn_identity(conn, policy_needs_unit(region->decl));
         if (policy_check(region->decl, attach->role, &identity, NULL)) {
-                attach_deny(conn, id, region, attach->role, &identity);
+                request_deny(conn, id, region, region->decl, attach->role, &identity);
                 return NULL;
         }
         return region;
@@ -171,6 +144,13 @@ static bool attach_ensure_live(Conn *conn, uint64_t id, Region *region) {
                             "that still hold it let go: `shmbrokerctl who %s` names them",
                             region->decl->name, region->reason ? region->reason : "no reason",
                             region->n_leases, region->decl->name);
+                return false;
+        }
+        if (region->decl->template) {
+                conn_refuse(conn, id, SHMB_STATUS_NO_REGION,
+                            "region \"%s\" was lost (%s): create it anew", region->decl->name,
+                            region->reason ? region->reason : "no reason");
+                lapse_let_go(conn->server, region, SHMB_REGION_REMOVED, "it was lost");
                 return false;
         }
         if (region->state == SHMB_REGION_LOST)

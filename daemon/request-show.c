@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/template.h"
 #include "daemon/core/policy.h"
 #include "daemon/objects.h"
 #include "daemon/request.h"
@@ -186,6 +187,17 @@ static uint64_t show_size(const Region *region) {
         return region->objects ? region_size_bytes(region) : decl_size_bytes(region->decl);
 }
 
+static void show_origin(const Region *region, char *buffer, size_t size) {
+        const Decl *decl = region->decl;
+        int n;
+
+        n = snprintf(buffer, size, "%s:%u", decl->origin.file ? decl->origin.file : "",
+                     decl->origin.line);
+        if (decl->template && n > 0 && (size_t)n < size)
+                snprintf(buffer + n, size - (size_t)n, ": TEMPLATE %s by uid %u",
+                         decl->template->name, region->creation.uid);
+}
+
 /* Return: 0, or -EMSGSIZE where the page is full. */
 static int show_append_region(Server *server, Region *region, uint8_t *page, size_t *n_bytes) {
         char access[DECL_ACCESS_TEXT_MAX], origin[WIRE_TEXT_MAX + 1];
@@ -209,8 +221,7 @@ static int show_append_region(Server *server, Region *region, uint8_t *page, siz
         };
 
         decl_access_to_string(decl, access, sizeof(access));
-        snprintf(origin, sizeof(origin), "%s:%u", decl->origin.file ? decl->origin.file : "",
-                 decl->origin.line);
+        show_origin(region, origin, sizeof(origin));
         request_fill_geometry(decl, &entry.geometry);
         show_fill_depth(server, region, &entry);
         /* Behind the look at the objects, which may find that they are lost. */

@@ -12,7 +12,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/core/policy.h"
+#include "daemon/lapse.h"
+#include "daemon/log.h"
 #include "daemon/request.h"
+#include "daemon/watch.h"
 #include "protocol/wire.h"
 
 static_assert(WIRE_VERSION_MINOR == 0, "request_hello() must choose the smaller minor version");
@@ -43,6 +47,7 @@ static void request_hello(Conn *conn, const WireMessage *message) {
         conn->greeted = true;
         deadline_set(&conn->deadline, DEADLINE_NEVER);
         memcpy(conn->client.uuid, hello->uuid, sizeof(conn->client.uuid));
+        lapse_return(conn->server, &conn->client);
         memcpy(reply.welcome.broker, conn->server->uuid, sizeof(reply.welcome.broker));
         conn_reply(conn, &reply, NULL, 0);
 }
@@ -50,6 +55,41 @@ static void request_hello(Conn *conn, const WireMessage *message) {
 static void request_out_of_order(Conn *conn, const WireMessage *message, const char *what) {
         conn_refuse(conn, message->id, SHMB_STATUS_PROTOCOL, "%s", what);
         conn->fault = "it broke the order of the protocol";
+}
+
+void request_deny(Conn *conn, uint64_t id, const Region *region, const Decl *decl, unsigned right,
+                  const PolicyIdentity *identity) {
+        ShmbRole role = right < _SHMB_ROLE_N ? (ShmbRole)right : SHMB_ROLE_NONE;
+        char sentence[SHMB_SENTENCE_MAX + 1];
+
+        policy_format_denial(decl, right, identity, sentence, sizeof(sentence));
+        conn->server->n_refused++;
+        log_event(&(LogEvent){
+                          .priority = LOG_NOTICE,
+                          .message_id = SHMB_MESSAGE_ATTACH_REFUSED_STR,
+                          .uid = conn->peer.uid,
+                          .fields = {
+                                  { "REGION", decl->name },
+                                  { "ROLE", decl_right_to_string(right) },
+                                  { "CLIENT_UID", NULL, conn->peer.uid },
+                                  { "CLIENT_PID", NULL, (uint64_t)conn->peer.pid },
+                                  { "REASON", sentence },
+                          },
+                  },
+                  "Refused process %d (%s): %s.", (int)conn->peer.pid, conn->peer.command,
+                  sentence);
+        if (region)
+                watch_refusal(conn->server, region, &conn->client, role, sentence);
+        conn_refuse(conn, id, SHMB_STATUS_DENIED, "%s", sentence);
+}
+
+bool request_has_name(Conn *conn, uint64_t id, const char *name) {
+        ShmbNameFault fault = shmb_name_check(name, strlen(name), NULL);
+
+        if (fault != SHMB_NAME_FINE)
+                conn_refuse(conn, id, SHMB_STATUS_INVALID, "the name of the region %s",
+                            shmb_name_fault_to_string(fault));
+        return fault == SHMB_NAME_FINE;
 }
 
 static bool request_is_admin(Conn *conn, const WireMessage *message) {
@@ -62,17 +102,23 @@ static bool request_is_admin(Conn *conn, const WireMessage *message) {
         return false;
 }
 
-void request_handle(Conn *conn, const WireMessage *message) {
+static bool request_is_in_order(Conn *conn, const WireMessage *message) {
         /* Id 0: no answer is wanted. Only for what needs none. */
         if (message->id == 0 && message->type != WIRE_SEGMENT &&
             (message->type != WIRE_MAPPED || message->mapped.status == EBADMSG)) {
                 request_out_of_order(conn, message, "a request needs an id other than 0");
-                return;
+                return false;
         }
         if (conn->greeted == (message->type == WIRE_HELLO)) {
                 request_out_of_order(conn, message, "hello comes first, and once");
-                return;
+                return false;
         }
+        return true;
+}
+
+void request_handle(Conn *conn, const WireMessage *message) {
+        if (!request_is_in_order(conn, message))
+                return;
 
         switch ((WireType)message->type) {
         case WIRE_HELLO:
@@ -117,6 +163,12 @@ void request_handle(Conn *conn, const WireMessage *message) {
         case WIRE_WATCH:
                 request_watch(conn, message);
                 return;
+        case WIRE_CREATE:
+                request_create(conn, message);
+                return;
+        case WIRE_REMOVE:
+                request_remove(conn, message);
+                return;
         case WIRE_NONE:
         case WIRE_OK:
         case WIRE_ERROR:
@@ -127,6 +179,7 @@ void request_handle(Conn *conn, const WireMessage *message) {
         case WIRE_HOLDERS:
         case WIRE_STATUS_INFO:
         case WIRE_REPORT:
+        case WIRE_CREATED:
         case WIRE_EVENTS:
                 break;
         }

@@ -33,6 +33,16 @@
 /** request_handle() - answer one decoded message; sets conn->fault where the connection must go */
 void request_handle(Conn *conn, const WireMessage *message);
 
+/**
+ * request_deny() - refuse what no rule of @decl grants; @right: ShmbRole or DeclRight; @region: of
+ * which that was asked, or NULL
+ */
+void request_deny(Conn *conn, uint64_t id, const Region *region, const Decl *decl, unsigned right,
+                  const PolicyIdentity *identity);
+
+/** request_has_name() - whether a region can be called that; else it is refused */
+bool request_has_name(Conn *conn, uint64_t id, const char *name);
+
 /* request-attach.c */
 void request_attach(Conn *conn, const WireMessage *message);
 void request_mapped(Conn *conn, const WireMessage *message);
@@ -57,6 +67,10 @@ void request_poll(Conn *conn, const WireMessage *message);
 
 /* request-segment.c */
 void request_segment(Conn *conn, const WireMessage *message);
+
+/* request-create.c */
+void request_create(Conn *conn, const WireMessage *message);
+void request_remove(Conn *conn, const WireMessage *message);
 
 /* request-show.c */
 void request_list(Conn *conn, const WireMessage *message);

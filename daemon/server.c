@@ -80,12 +80,16 @@ void server_ready(Server *server) {
 
 static void server_on_deadline(Server *server, Deadline *deadline) {
         char *at = (char *)deadline;
-        void *region = at - offsetof(Region, linger), *conn = at - offsetof(Conn, deadline);
+        void *region = at - offsetof(Region, linger), *aged = at - offsetof(Region, age);
+        void *conn = at - offsetof(Conn, deadline);
         const RegionProof *proof = (void *)(at - offsetof(RegionProof, deadline));
 
         switch (deadline->type) {
         case DEADLINE_REGION:
                 lapse_on_linger(server, region);
+                return;
+        case DEADLINE_AGE:
+                lapse_on_age(server, aged);
                 return;
         case DEADLINE_PROOF:
                 lapse_on_proof(server, proof->region);

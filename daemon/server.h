@@ -16,7 +16,7 @@
  *     lapse.c             leases that are over, regions that nobody uses any more
  *     ledger.c            what is written down for the next broker
  *     takeover*.c         what the last broker left
- *     reload.c            from one configuration to the next
+ *     reload*.c           from one configuration to the next
  *     watch.c             what happens, told to who asked
  */
 
@@ -107,6 +107,7 @@ struct Server {
         int reserve_fds[SERVER_RESERVE_FDS];
         BackingDir shm;
         Record record;
+        RecordRemoval removal; /* the last request to remove a region; tag 0: there was none */
         uint8_t boot_id[RECORD_BOOT_ID_SIZE];
         Store store; /* what was inherited */
         struct {

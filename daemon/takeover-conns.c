@@ -125,3 +125,16 @@ LeaseClient *takeover_conns_client(const TakeoverConns *conns, const RecordLease
                 snprintf(client->unit, sizeof(client->unit), "%s", lease->unit);
         return client;
 }
+
+LeaseClient *takeover_conns_creator(const TakeoverConns *conns, const RecordCreated *created) {
+        LeaseClient *client;
+        size_t i;
+
+        for (i = 0; i < conns->n_conns; i++) {
+                client = conns->conns[i].conn ? &conns->conns[i].conn->client : NULL;
+                if (client && client->uid == created->uid &&
+                    memcmp(client->uuid, created->client, sizeof(client->uuid)) == 0)
+                        return client;
+        }
+        return NULL;
+}

@@ -44,5 +44,8 @@ void takeover_conns_deinit(TakeoverConns *conns);
 /** takeover_conns_restore() - go on with those that are there; how many */
 size_t takeover_conns_restore(Server *server, TakeoverConns *conns);
 
+/** takeover_conns_creator() - who created a region by the record, likewise */
+LeaseClient *takeover_conns_creator(const TakeoverConns *conns, const RecordCreated *created);
+
 /** takeover_conns_client() - who holds a lease by the record, if its connection goes on; or NULL */
 LeaseClient *takeover_conns_client(const TakeoverConns *conns, const RecordLease *lease);

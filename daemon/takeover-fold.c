@@ -121,6 +121,13 @@ static void fold_end_lease(Fold *fold, uint64_t number) {
         fold->n_leases--;
 }
 
+static void fold_set_created(Fold *fold, const RecordCreated *created) {
+        FoldRegion *region = fold_find(fold, created->tag);
+
+        if (region)
+                region->created = created;
+}
+
 static int fold_play(const RecordEntry *entry, Fold *fold) {
         switch (entry->type) {
         case RECORD_OBJECT:
@@ -130,6 +137,12 @@ static int fold_play(const RecordEntry *entry, Fold *fold) {
                 return 0;
         case RECORD_LEASE_ENDED:
                 fold_end_lease(fold, entry->lease_ended.lease);
+                return 0;
+        case RECORD_CREATED:
+                fold_set_created(fold, &entry->created);
+                return 0;
+        case RECORD_REMOVAL:
+                fold->removal = &entry->removal;
                 return 0;
         case RECORD_MARK:
                 if (entry->mark.next_lease > fold->next_lease)

@@ -19,6 +19,7 @@ typedef struct FoldRegion FoldRegion;
 
 struct FoldRegion {
         const RecordRegion *region;
+        const RecordCreated *created;  /* the last word on who did, or NULL: it was declared */
         const RecordObject **objects; /* not yet removed, in the order they were made; owned */
         size_t n_objects, n_allocated;
 };
@@ -29,6 +30,7 @@ struct Fold {
         const RecordLease **leases; /* not over, ascending by number; owned */
         size_t n_leases;
         uint64_t next_lease, next_generation;
+        const RecordRemoval *removal; /* the last one, or NULL */
 };
 
 /**

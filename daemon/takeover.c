@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "daemon/bells.h"
+#include "daemon/core/dynamic.h"
 #include "daemon/core/segments.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
@@ -96,17 +97,28 @@ static const RecordObject *takeover_pick(Server *server, const FoldRegion *fold,
         return best;
 }
 
-static bool takeover_same_shape(const Decl *decl, const RecordRegion *record) {
+/* As far as the record says what was declared. */
+static Decl takeover_recorded(const RecordRegion *record) {
         /* Const is cast away for the type of the fields only; nothing writes through it. */
-        Decl recorded = {
+        return (Decl){
                 .name = (char *)record->name,
                 .type = record->type[0] ? (char *)record->type : NULL,
                 .posix_name = record->posix_name[0] ? (char *)record->posix_name : NULL,
                 .geometry = record->geometry,
                 .backing = record->backing,
         };
+}
 
-        return decl_same_shape(decl, &recorded);
+/* What declares the region now, if with the same shape; owned. NULL: nothing, or no memory. */
+static Decl *takeover_declare(const DeclSet *decls, const FoldRegion *fold) {
+        const Decl *declared = decl_set_find(decls, fold->region->name);
+        Decl recorded = takeover_recorded(fold->region), *decl = NULL;
+
+        if (fold->created)
+                (void)dynamic_succeed(decls, &recorded, &decl);
+        else if (declared && decl_same_shape(declared, &recorded))
+                decl = decl_dup(declared);
+        return decl;
 }
 
 /* Set the table of @region to what is there. Return: false if something is missing. */
@@ -130,23 +142,34 @@ static bool takeover_match(Server *server, const FoldRegion *fold, Region *regio
         return true;
 }
 
-/* Return: the region, LIVE on its old objects, or NULL. */
-static Region *takeover_region(Server *server, const Decl *decl, const FoldRegion *fold) {
+static int takeover_creation(Region *region, const RecordCreated *record) {
+        RegionCreation creation = {};
+
+        if (!record)
+                return 0;
+        creation.uid = record->uid;
+        creation.pid = record->pid;
+        creation.pid_started = record->pid_started;
+        creation.request = record->request;
+        creation.since_ns = record->since_ns;
+        creation.kept = record->bond == RECORD_BOND_KEPT;
+        memcpy(creation.client, record->client, sizeof(creation.client));
+        return dynamic_begin(region, &creation, NULL);
+}
+
+/* Return: the region, LIVE on its old objects, or NULL. Owns @decl. */
+static Region *takeover_region(Server *server, Decl *decl, const FoldRegion *fold) {
         const RecordRegion *record = fold->region;
         Region *region = NULL;
-        Decl *copy;
 
-        if (!decl || !takeover_same_shape(decl, record) ||
-            registry_find(&server->registry, decl->name))
-                return NULL;
-        copy = decl_dup(decl);
-        if (!copy || registry_add(&server->registry, copy, &region)) {
-                decl_free(copy);
+        if (!decl || registry_add(&server->registry, decl, &region)) {
+                decl_free(decl);
                 return NULL;
         }
 
         region->body = calloc(1, sizeof(*region->body));
-        if (!region->body || region_begin(region, record->tag, record->generation) < 0 ||
+        if (!region->body || takeover_creation(region, fold->created) < 0 ||
+            region_begin(region, record->tag, record->generation) < 0 ||
             !takeover_match(server, fold, region)) {
                 objects_forget(region);
                 registry_remove(&server->registry, region);
@@ -185,14 +208,19 @@ static void takeover_tell(Server *server, const FoldRegion *fold, ShmbRegionStat
 
 static void takeover_objects(Server *server, const DeclSet *decls, const FoldRegion *fold,
                              TakeoverCounts *counts) {
-        const Decl *decl = decl_set_find(decls, fold->region->name);
+        bool declared = decl_set_find(decls, fold->region->name);
         const RegionObject *object;
         Region *region;
         size_t i;
 
-        region = takeover_region(server, decl, fold);
+        region = takeover_region(server, takeover_declare(decls, fold), fold);
         if (!region)
-                takeover_tell(server, fold, decl ? SHMB_REGION_STALE : SHMB_REGION_REMOVED);
+                takeover_tell(server, fold, declared ? SHMB_REGION_STALE : SHMB_REGION_REMOVED);
+        if (!region && fold->created)
+                log_plain(LOG_NOTICE, "Region \"%s\", which uid %u created, is not there any "
+                          "more: %s.", fold->region->name, fold->created->uid,
+                          declared ? "it is declared now"
+                                   : "no template declares it as it is, or its objects are gone");
         for (i = 0; i < fold->n_objects; i++) {
                 object = region ? region_object(region, fold->objects[i]->kind,
                                                 fold->objects[i]->index)
@@ -277,6 +305,26 @@ static Region *takeover_by_tag(Server *server, uint64_t tag) {
                 if (server->registry.regions[i]->tag == tag)
                         return server->registry.regions[i];
         return NULL;
+}
+
+/* Who created it, if he lives: what has no ttl stays for his sake. */
+static void takeover_creator(Server *server, const TakeoverConns *conns, const FoldRegion *fold) {
+        const RecordCreated *created = fold->created;
+        Region *region = takeover_by_tag(server, fold->region->tag);
+        RecordLease record = { .command = "", .unit = "" };
+        LeaseClient *client;
+
+        if (!region || !created || created->bond != RECORD_BOND_CREATOR)
+                return;
+        record.uid = created->uid;
+        record.pid = created->pid;
+        record.pid_started = created->pid_started;
+        memcpy(record.client, created->client, sizeof(record.client));
+        client = takeover_conns_creator(conns, created);
+        if (!client)
+                client = takeover_client(server, conns, &record);
+        if (client)
+                dynamic_set_creator(region, client, clock_boottime_ns());
 }
 
 static void takeover_lease(Server *server, const TakeoverConns *conns, const RecordLease *record,
@@ -436,11 +484,15 @@ static int takeover_apply(Server *server, const DeclSet *decls, const Fold *fold
 
         server->registry.next_lease = fold->next_lease;
         server->registry.next_generation = fold->next_generation;
+        if (fold->removal)
+                server->removal = *fold->removal;
         for (i = 0; i < fold->n_regions; i++)
                 takeover_objects(server, decls, &fold->regions[i], &counts);
         counts.n_conns = takeover_conns_restore(server, conns);
         for (i = 0; i < fold->n_leases; i++)
                 takeover_lease(server, conns, fold->leases[i], &counts);
+        for (i = 0; i < fold->n_regions; i++)
+                takeover_creator(server, conns, &fold->regions[i]);
 
         /* Written before the settling, which writes down what it proves and replaces. */
         r = ledger_begin(server);

@@ -38,7 +38,9 @@ typedef enum WireType {
         WIRE_POLL,   /* -> WIRE_OK + fds: ends of a FIFO that is polled */
         WIRE_SEGMENT, /* -> WIRE_OK: how far one is in a lane of a queue, and wants to go */
         WIRE_KICK,    /* -> WIRE_REPORT: end a lease, whoever holds it; admin */
-        WIRE_WATCH = 17, /* -> WIRE_EVENTS, when there are some */
+        WIRE_CREATE,  /* -> WIRE_CREATED: a region of a template */
+        WIRE_REMOVE,  /* -> WIRE_OK: one that was created */
+        WIRE_WATCH,   /* -> WIRE_EVENTS, when there are some */
         /* replies */
         WIRE_OK = 64,
         WIRE_ERROR,
@@ -49,7 +51,8 @@ typedef enum WireType {
         WIRE_HOLDERS,
         WIRE_STATUS_INFO,
         WIRE_REPORT,
-        WIRE_EVENTS = 74,
+        WIRE_CREATED,
+        WIRE_EVENTS,
 } WireType;
 
 typedef struct WireHello {
@@ -126,6 +129,26 @@ typedef struct WireResume {
         uint32_t epoch; /* of the client's own object */
 } WireResume;
 
+typedef struct WireCreate {
+        const char *name;
+        bool exclusive;       /* refuse where it is there */
+        /* what is wanted; zero = no choice, any where it is there */
+        uint32_t kind;
+        uint64_t region_size; /* raw: bytes */
+        uint64_t capacity;    /* others: as in WireGeometry */
+} WireCreate;
+
+typedef struct WireRemove {
+        const char *name;
+} WireRemove;
+
+typedef struct WireCreated {
+        bool created; /* by this request; else it was there */
+        bool owned;   /* it goes with its creator's connection */
+        uint64_t generation;
+        uint64_t ttl_ns, max_age_ns; /* 0 = none */
+} WireCreated;
+
 typedef enum WireVerdict {
         WIRE_VERDICT_NONE,
         WIRE_VERDICT_SAME,    /* lease and objects as they were */
@@ -156,6 +179,9 @@ typedef struct WireMessage {
                 WireSegment segment;
                 WireResume resume;
                 WireResumed resumed;
+                WireCreate create;
+                WireRemove remove;
+                WireCreated created;
                 WireList list;
                 WireListing listing;
                 WireWho who;

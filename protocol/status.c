@@ -35,6 +35,7 @@ static const struct {
         [SHMB_STATUS_SHUTTING_DOWN] = { ESHUTDOWN, "shutting-down" },
         [SHMB_STATUS_CONFIG] = { ENOEXEC, "config" },
         [SHMB_STATUS_INTERNAL] = { EIO, "internal" },
+        [SHMB_STATUS_EXISTS] = { EEXIST, "exists" },
 };
 
 static_assert(sizeof(rows) / sizeof(*rows) == _SHMB_STATUS_N, "a status has no row");

@@ -30,6 +30,7 @@ typedef enum ShmbStatus {
         SHMB_STATUS_SHUTTING_DOWN, /* ESHUTDOWN */
         SHMB_STATUS_CONFIG,        /* reload: the files are wrong, nothing was changed: ENOEXEC */
         SHMB_STATUS_INTERNAL,      /* the broker failed; its journal says how: EIO */
+        SHMB_STATUS_EXISTS,        /* create: exclusive, and it is there: EEXIST */
         _SHMB_STATUS_N,
 } ShmbStatus;
 

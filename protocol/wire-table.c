@@ -247,6 +247,26 @@ static const WireField kick_fields[] = {
         U64(1, WireKick, lease),
 };
 
+static const WireField create_fields[] = {
+        STRING(1, WireCreate, name, SHMB_NAME_MAX),
+        BOOL(2, WireCreate, exclusive),
+        U32(3, WireCreate, kind),
+        U64(4, WireCreate, region_size),
+        U64(5, WireCreate, capacity),
+};
+
+static const WireField remove_fields[] = {
+        STRING(1, WireRemove, name, SHMB_NAME_MAX),
+};
+
+static const WireField created_fields[] = {
+        BOOL(1, WireCreated, created),
+        BOOL(2, WireCreated, owned),
+        U64(3, WireCreated, generation),
+        U64(4, WireCreated, ttl_ns),
+        U64(5, WireCreated, max_age_ns),
+};
+
 static const WireField event_fields[] = {
         U64(1, WireEvent, sequence),
         U64(2, WireEvent, at_ns),
@@ -298,6 +318,8 @@ static const WireTable bodies[] = {
         [WIRE_POLL] = TABLE(fetch_fields, sizeof(WireFetch)),
         [WIRE_SEGMENT] = TABLE(segment_fields, sizeof(WireSegment)),
         [WIRE_KICK] = TABLE(kick_fields, sizeof(WireKick)),
+        [WIRE_CREATE] = TABLE(create_fields, sizeof(WireCreate)),
+        [WIRE_REMOVE] = TABLE(remove_fields, sizeof(WireRemove)),
         [WIRE_WATCH] = TABLE(watch_fields, sizeof(WireWatch)),
         [WIRE_ERROR] = TABLE(error_fields, sizeof(WireError)),
         [WIRE_WELCOME] = TABLE(welcome_fields, sizeof(WireWelcome)),
@@ -307,6 +329,7 @@ static const WireTable bodies[] = {
         [WIRE_HOLDERS] = TABLE(holders_fields, sizeof(WireHolders)),
         [WIRE_STATUS_INFO] = TABLE(status_fields, sizeof(WireStatusInfo)),
         [WIRE_REPORT] = TABLE(report_fields, sizeof(WireReport)),
+        [WIRE_CREATED] = TABLE(created_fields, sizeof(WireCreated)),
         [WIRE_EVENTS] = TABLE(events_fields, sizeof(WireEvents)),
 };
 static const WireTable empty = { .fields = NULL };

@@ -24,6 +24,7 @@ typedef struct DeadlineQueue DeadlineQueue;
 typedef enum DeadlineType {
         DEADLINE_REGION,     /* embedded in a Region: its linger */
         DEADLINE_CONNECTION, /* embedded in a connection: hello, or drain */
+        DEADLINE_AGE,        /* embedded in a Region of a template: its max_age */
         DEADLINE_PROOF,      /* embedded in a RegionProof: look again whether nobody writes */
         _DEADLINE_TYPE_N,
 } DeadlineType;

@@ -22,7 +22,6 @@
 #include "protocol/bits.h"
 #include "protocol/limits.h"
 
-typedef struct LeaseClient LeaseClient;
 typedef struct LeaseEffects LeaseEffects;
 
 enum {
@@ -59,6 +58,7 @@ struct LeaseClient {
         bool connected;
         Lease *leases; /* newest first */
         size_t n_leases;
+        Region *created; /* regions that are its own: core/dynamic.h */
 };
 
 struct Lease {

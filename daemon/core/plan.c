@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include "config/template.h"
 #include "daemon/core/plan.h"
 #include "daemon/core/text.h"
 
@@ -24,14 +25,14 @@ static const char *plan_text(const char *text) {
 
 static bool plan_same_access(const Decl *a, const Decl *b) {
         const DeclRule *x, *y;
-        size_t role, i;
+        size_t right, i;
 
-        for (role = 0; role < _SHMB_ROLE_N; role++) {
-                if (a->access[role].n_rules != b->access[role].n_rules)
+        for (right = 0; right < _DECL_RIGHT_N; right++) {
+                if (a->access[right].n_rules != b->access[right].n_rules)
                         return false;
-                for (i = 0; i < a->access[role].n_rules; i++) {
-                        x = &a->access[role].rules[i];
-                        y = &b->access[role].rules[i];
+                for (i = 0; i < a->access[right].n_rules; i++) {
+                        x = &a->access[right].rules[i];
+                        y = &b->access[right].rules[i];
                         /* A user may have another number now under the same name. */
                         if (x->type != y->type || strcmp(x->text, y->text) != 0 ||
                             x->uid_first != y->uid_first || x->uid_last != y->uid_last ||
@@ -51,7 +52,7 @@ static bool plan_same_meta(const Decl *a, const Decl *b) {
 static bool plan_same_limits(const DeclLimits *a, const DeclLimits *b) {
         return a->connections_per_uid == b->connections_per_uid &&
                a->leases_per_uid == b->leases_per_uid && a->bytes_per_uid == b->bytes_per_uid &&
-               a->bytes_total == b->bytes_total;
+               a->regions_per_uid == b->regions_per_uid && a->bytes_total == b->bytes_total;
 }
 
 /* Whether a region that is @old in one set and @new in the other needs @action. */
@@ -72,10 +73,26 @@ static bool plan_needs(PlanAction action, const Decl *old, const Decl *new) {
         case PLAN_KEEP:
                 return stays && plan_same_meta(old, new) && plan_same_access(old, new);
         case PLAN_CHANGE_LIMITS:
+        case PLAN_REMOVE_TEMPLATE:
+        case PLAN_ADD_TEMPLATE:
+        case PLAN_CHANGE_TEMPLATE:
         case _PLAN_ACTION_N:
                 break;
         }
         return false;
+}
+
+static bool plan_needs_template(PlanAction action, const Decl *old, const Decl *new) {
+        if (action == PLAN_REMOVE_TEMPLATE)
+                return !new;
+        if (action == PLAN_ADD_TEMPLATE)
+                return !old;
+        return old && new && !decl_equal(old, new);
+}
+
+static bool plan_is_of_templates(PlanAction action) {
+        return action == PLAN_REMOVE_TEMPLATE || action == PLAN_ADD_TEMPLATE ||
+               action == PLAN_CHANGE_TEMPLATE;
 }
 
 static void plan_add(Plan *plan, PlanAction action, const Decl *old, const Decl *new) {
@@ -85,19 +102,25 @@ static void plan_add(Plan *plan, PlanAction action, const Decl *old, const Decl 
 
 static void plan_walk(Plan *plan, PlanAction action, const DeclSet *old_set,
                       const DeclSet *new_set) {
+        bool templates = plan_is_of_templates(action);
+        Decl **olds = templates ? old_set->templates : old_set->decls;
+        Decl **news = templates ? new_set->templates : new_set->decls;
+        size_t n_olds = templates ? old_set->n_templates : old_set->n_decls;
+        size_t n_news = templates ? new_set->n_templates : new_set->n_decls;
         const Decl *old, *new;
         size_t i = 0, j = 0;
         int order;
 
-        while (i < old_set->n_decls || j < new_set->n_decls) {
-                old = i < old_set->n_decls ? old_set->decls[i] : NULL;
-                new = j < new_set->n_decls ? new_set->decls[j] : NULL;
+        while (i < n_olds || j < n_news) {
+                old = i < n_olds ? olds[i] : NULL;
+                new = j < n_news ? news[j] : NULL;
                 order = !old ? 1 : !new ? -1 : strcmp(old->name, new->name);
                 if (order < 0)
                         new = NULL;
                 if (order > 0)
                         old = NULL;
-                if (plan_needs(action, old, new))
+                if (templates ? plan_needs_template(action, old, new)
+                              : plan_needs(action, old, new))
                         plan_add(plan, action, old, new);
                 i += old != NULL;
                 j += new != NULL;
@@ -113,8 +136,10 @@ int plan_new(const DeclSet *old, const DeclSet *new, Plan **ret_plan) {
         if (!plan)
                 return -ENOMEM;
 
-        /* The limits, and two steps for each region at most. */
-        plan->steps = calloc(1 + 2 * (old_set->n_decls + new->n_decls), sizeof(*plan->steps));
+        /* The limits, and two steps for each region at most, and one for each template. */
+        plan->steps = calloc(1 + 2 * (old_set->n_decls + new->n_decls) + old_set->n_templates +
+                                             new->n_templates,
+                             sizeof(*plan->steps));
         if (!plan->steps) {
                 free(plan);
                 return -ENOMEM;
@@ -186,6 +211,7 @@ static void plan_add_limits(Text *text, const DeclLimits *old, const DeclLimits 
         plan_add_number(text, "connections per uid", old->connections_per_uid,
                         new->connections_per_uid);
         plan_add_number(text, "leases per uid", old->leases_per_uid, new->leases_per_uid);
+        plan_add_number(text, "regions per uid", old->regions_per_uid, new->regions_per_uid);
         plan_add_number(text, "bytes per uid", old->bytes_per_uid, new->bytes_per_uid);
         plan_add_number(text, "bytes in total", old->bytes_total, new->bytes_total);
 }
@@ -212,12 +238,15 @@ const char *plan_action_to_string(PlanAction action) {
         case PLAN_CHANGE_LIMITS:
                 return "limits";
         case PLAN_REMOVE:
+        case PLAN_REMOVE_TEMPLATE:
                 return "remove";
         case PLAN_RESHAPE:
                 return "reshape";
         case PLAN_ADD:
+        case PLAN_ADD_TEMPLATE:
                 return "add";
         case PLAN_CHANGE_META:
+        case PLAN_CHANGE_TEMPLATE:
                 return "change";
         case PLAN_CHANGE_ACCESS:
                 return "access";
@@ -229,9 +258,33 @@ const char *plan_action_to_string(PlanAction action) {
         return "nothing";
 }
 
+static uint64_t plan_least_bytes(const Decl *template) {
+        const Decl least = { .geometry = template->template->least };
+
+        return decl_size_bytes(&least);
+}
+
+static void plan_add_access(Text *text, const Decl *decl) {
+        char access[DECL_ACCESS_TEXT_MAX];
+
+        decl_access_to_string(decl, access, sizeof(access));
+        if (!text_add(text, "%s%s", text->n > 0 ? "; " : "", access))
+                text_add(text, "%sother rules", text->n > 0 ? "; " : "");
+}
+
+static void plan_add_template(Text *text, const Decl *old, const Decl *new) {
+        plan_add_shape(text, old, new);
+        plan_add_number(text, "least", decl_extent(&old->template->least),
+                        decl_extent(&new->template->least));
+        plan_add_number(text, "ttl ns", old->template->ttl_ns, new->template->ttl_ns);
+        plan_add_number(text, "max_age ns", old->template->max_age_ns, new->template->max_age_ns);
+        plan_add_meta(text, old, new);
+        if (!plan_same_access(old, new))
+                plan_add_access(text, new);
+}
+
 static void plan_add_detail(Text *text, const Plan *plan, const PlanStep *step) {
         const Decl *decl = step->new ? step->new : step->old;
-        char access[DECL_ACCESS_TEXT_MAX];
 
         switch (step->action) {
         case PLAN_CHANGE_LIMITS:
@@ -250,9 +303,17 @@ static void plan_add_detail(Text *text, const Plan *plan, const PlanStep *step) 
                 plan_add_meta(text, step->old, step->new);
                 break;
         case PLAN_CHANGE_ACCESS:
-                decl_access_to_string(step->new, access, sizeof(access));
-                if (!text_add(text, "%s", access))
-                        text_add(text, "other rules");
+                plan_add_access(text, step->new);
+                break;
+        case PLAN_REMOVE_TEMPLATE:
+        case PLAN_ADD_TEMPLATE:
+                text_add(text, "template of %s, %s, %" PRIu64 " to %" PRIu64 " bytes",
+                         shmb_kind_to_string(decl->geometry.kind),
+                         shmb_backing_to_string(decl->backing), plan_least_bytes(decl),
+                         decl_size_bytes(decl));
+                break;
+        case PLAN_CHANGE_TEMPLATE:
+                plan_add_template(text, step->old, step->new);
                 break;
         case PLAN_KEEP:
         case _PLAN_ACTION_N:

@@ -36,6 +36,10 @@ typedef enum PlanAction {
         PLAN_ADD,
         PLAN_CHANGE_META,   /* description, overflow, lifetime, linger: same objects */
         PLAN_CHANGE_ACCESS, /* leases that were given stay; the next attach meets the new rules */
+        /* Of a template nothing is there; its regions follow it: core/dynamic.h. */
+        PLAN_REMOVE_TEMPLATE,
+        PLAN_ADD_TEMPLATE,
+        PLAN_CHANGE_TEMPLATE,
         PLAN_KEEP,          /* at most it is written elsewhere now */
         _PLAN_ACTION_N,
 } PlanAction;

@@ -59,13 +59,9 @@ static bool policy_fits(const DeclRule *rule, const PolicyIdentity *identity) {
         return false;
 }
 
-int policy_check(const Decl *decl, ShmbRole role, const PolicyIdentity *identity,
-                 const DeclRule **ret_rule) {
-        const DeclAccess *access;
+static int policy_judge(const DeclAccess *access, const PolicyIdentity *identity,
+                        const DeclRule **ret_rule) {
         size_t i;
-
-        if (role <= SHMB_ROLE_NONE || role >= _SHMB_ROLE_N)
-                return POLICY_E_DENIED;
 
         if (identity->admin) {
                 if (ret_rule)
@@ -73,7 +69,6 @@ int policy_check(const Decl *decl, ShmbRole role, const PolicyIdentity *identity
                 return 0;
         }
 
-        access = &decl->access[role];
         for (i = 0; i < access->n_rules; i++) {
                 if (!policy_fits(&access->rules[i], identity))
                         continue;
@@ -84,21 +79,32 @@ int policy_check(const Decl *decl, ShmbRole role, const PolicyIdentity *identity
         return POLICY_E_DENIED;
 }
 
-bool policy_any_role(const Decl *decl, const PolicyIdentity *identity) {
-        ShmbRole role;
+int policy_check(const Decl *decl, ShmbRole role, const PolicyIdentity *identity,
+                 const DeclRule **ret_rule) {
+        if (role <= SHMB_ROLE_NONE || role >= _SHMB_ROLE_N)
+                return POLICY_E_DENIED;
+        return policy_judge(&decl->access[role], identity, ret_rule);
+}
 
-        for (role = SHMB_ROLE_NONE + 1; role < _SHMB_ROLE_N; role++)
-                if (policy_check(decl, role, identity, NULL) == 0)
+int policy_check_right(const Decl *decl, DeclRight right, const PolicyIdentity *identity) {
+        return policy_judge(&decl->access[right], identity, NULL);
+}
+
+bool policy_any_role(const Decl *decl, const PolicyIdentity *identity) {
+        unsigned right;
+
+        for (right = SHMB_ROLE_NONE + 1; right < _DECL_RIGHT_N; right++)
+                if (policy_judge(&decl->access[right], identity, NULL) == 0)
                         return true;
         return false;
 }
 
 bool policy_needs_unit(const Decl *decl) {
         const DeclAccess *access;
-        size_t role, i;
+        size_t right, i;
 
-        for (role = 0; role < _SHMB_ROLE_N; role++) {
-                access = &decl->access[role];
+        for (right = 0; right < _DECL_RIGHT_N; right++) {
+                access = &decl->access[right];
                 for (i = 0; i < access->n_rules; i++)
                         if (access->rules[i].type == DECL_RULE_UNIT)
                                 return true;
@@ -122,21 +128,22 @@ static void policy_add_rules(Text *text, const DeclAccess *access) {
                 text_add(text, "%s...", i > 0 ? ", " : "");
 }
 
-void policy_format_denial(const Decl *decl, ShmbRole role, const PolicyIdentity *identity,
+void policy_format_denial(const Decl *decl, unsigned right, const PolicyIdentity *identity,
                           char *buffer, size_t size) {
         Text text = TEXT_INIT(buffer, size);
         const DeclAccess *access;
         const char *name;
 
         buffer[0] = '\0';
-        if (role <= SHMB_ROLE_NONE || role >= _SHMB_ROLE_N) {
-                text_add(&text, "no region has a role of number %d", (int)role);
+        if (right <= SHMB_ROLE_NONE || right >= _DECL_RIGHT_N) {
+                text_add(&text, "no region has a role of number %d", (int)right);
                 return;
         }
 
-        name = shmb_role_to_string(role);
-        access = &decl->access[role];
-        text_add(&text, "uid %" PRIu32 " may not %s in %s: ", identity->uid, name, decl->name);
+        name = decl_right_to_string(right);
+        access = &decl->access[right];
+        text_add(&text, "uid %" PRIu32 " may not %s%s %s: ", identity->uid, name,
+                 right < _SHMB_ROLE_N ? " in" : "", decl->name);
         if (access->n_rules == 0) {
                 text_add(&text, "nobody may, because its `access:` has no `%s:`", name);
                 return;

@@ -54,7 +54,13 @@ struct PolicyIdentity {
 int policy_check(const Decl *decl, ShmbRole role, const PolicyIdentity *identity,
                  const DeclRule **ret_rule);
 
-/** policy_any_role() - whether @identity has a role at all: who has none does not see it listed */
+/**
+ * policy_check_right() - likewise, of what templates grant: whether @identity may create regions of
+ * the template, or remove this one of it
+ */
+int policy_check_right(const Decl *decl, DeclRight right, const PolicyIdentity *identity);
+
+/** policy_any_role() - whether a rule is for @identity at all: for whom none is does not see it */
 bool policy_any_role(const Decl *decl, const PolicyIdentity *identity);
 
 /** policy_needs_unit() - whether a rule of @decl asks for the peer's unit, which costs a look-up */
@@ -63,12 +69,12 @@ bool policy_needs_unit(const Decl *decl);
 /**
  * policy_format_denial() - one sentence: who was refused what, and where that is written
  * @decl:       declaration
- * @role:       role that was asked for
+ * @right:      ShmbRole or DeclRight that was asked for
  * @identity:   who asked
  * @buffer:     where to write; always terminated
  * @size:       its bytes; SHMB_SENTENCE_MAX + 1 fits an error reply
  *
  * Whom the rules do admit is said only to those who have another role, and so see the region.
  */
-void policy_format_denial(const Decl *decl, ShmbRole role, const PolicyIdentity *identity,
+void policy_format_denial(const Decl *decl, unsigned right, const PolicyIdentity *identity,
                           char *buffer, size_t size);

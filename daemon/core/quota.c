@@ -43,9 +43,11 @@ void quota_set_limits(Quota *quota, const DeclLimits *limits) {
         quota->limit_uid[QUOTA_CONNECTIONS] = limits->connections_per_uid;
         quota->limit_uid[QUOTA_LEASES] = limits->leases_per_uid;
         quota->limit_uid[QUOTA_BYTES] = limits->bytes_per_uid;
+        quota->limit_uid[QUOTA_REGIONS] = limits->regions_per_uid;
         quota->limit_total[QUOTA_CONNECTIONS] = UINT64_MAX;
         quota->limit_total[QUOTA_LEASES] = UINT64_MAX;
         quota->limit_total[QUOTA_BYTES] = limits->bytes_total;
+        quota->limit_total[QUOTA_REGIONS] = UINT64_MAX;
 }
 
 /* Where @uid is, or would be. */
@@ -170,6 +172,8 @@ static const char *quota_slot_to_string(QuotaSlot slot) {
                 return "leases";
         case QUOTA_BYTES:
                 return "bytes";
+        case QUOTA_REGIONS:
+                return "regions";
         case _QUOTA_SLOT_N:
                 break;
         }

@@ -29,6 +29,7 @@ typedef enum QuotaSlot {
         QUOTA_CONNECTIONS,
         QUOTA_LEASES,
         QUOTA_BYTES, /* of regions that were created because this uid attached */
+        QUOTA_REGIONS, /* that this uid created of templates */
         _QUOTA_SLOT_N,
 } QuotaSlot;
 

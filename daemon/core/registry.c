@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/core/dynamic.h"
 #include "daemon/core/lease.h"
 #include "daemon/core/registry.h"
 #include "daemon/core/segments.h"
@@ -49,6 +50,9 @@ static Region *region_free(Region *region) {
                 return NULL;
 
         assert(!region->leases && !region->objects && !region->body);
+        dynamic_set_creator(region, NULL, 0);
+        quota_charge_deinit(&region->charge);
+        deadline_leave(&region->age);
         deadline_leave(&region->linger);
         decl_free(region->decl);
         free(region->reason);
@@ -97,7 +101,10 @@ int registry_add(Registry *registry, Decl *decl, Region **ret_region) {
         if (!region)
                 return -ENOMEM;
         r = deadline_join(registry->deadlines, &region->linger, DEADLINE_REGION);
+        if (r == 0 && decl->template)
+                r = deadline_join(registry->deadlines, &region->age, DEADLINE_AGE);
         if (r < 0) {
+                deadline_leave(&region->linger);
                 free(region);
                 return r;
         }
@@ -164,6 +171,12 @@ static void region_set_state(Region *region, ShmbRegionState state) {
         region->state = state;
 }
 
+static void region_clear_deadlines(Region *region) {
+        deadline_set(&region->linger, DEADLINE_NEVER);
+        if (region->decl->template)
+                deadline_set(&region->age, DEADLINE_NEVER);
+}
+
 void registry_depart(Registry *registry, Region *region, ShmbRegionState state) {
         assert(!region->departed);
         assert(state == SHMB_REGION_REMOVED || state == SHMB_REGION_STALE);
@@ -174,7 +187,7 @@ void registry_depart(Registry *registry, Region *region, ShmbRegionState state) 
         registry->departed = region;
         registry->n_departed++;
         region_set_state(region, state);
-        deadline_set(&region->linger, DEADLINE_NEVER);
+        region_clear_deadlines(region);
 }
 
 void registry_return(Registry *registry, Region *region, ShmbRegionState state, uint64_t now_ns) {
@@ -251,14 +264,20 @@ int region_begin(Region *region, uint64_t tag, uint64_t generation) {
         return 0;
 }
 
+static bool region_lingers(const Region *region) {
+        return region->state == SHMB_REGION_LIVE && region->n_leases == 0 &&
+               region->decl->lifetime == SHMB_LIFETIME_ON_DEMAND && !dynamic_is_owned(region);
+}
+
 void region_update_linger(Region *region, uint64_t now_ns) {
         uint64_t at_ns = DEADLINE_NEVER;
 
-        if (region->state == SHMB_REGION_LIVE && region->n_leases == 0 &&
-            region->decl->lifetime == SHMB_LIFETIME_ON_DEMAND &&
+        if (region_lingers(region) &&
             __builtin_add_overflow(now_ns, region->decl->linger_ns, &at_ns))
                 at_ns = DEADLINE_NEVER;
         deadline_set(&region->linger, at_ns);
+        if (region->decl->template)
+                deadline_set(&region->age, dynamic_age_ns(region));
 }
 
 void region_go_live(Region *region, uint64_t now_ns) {
@@ -282,7 +301,7 @@ void region_retire(Region *region) {
         region->n_objects = region->n_parties = 0;
         if (!region->departed)
                 region_set_state(region, SHMB_REGION_DECLARED);
-        deadline_set(&region->linger, DEADLINE_NEVER);
+        region_clear_deadlines(region);
 }
 
 void region_lose(Region *region) {
@@ -296,12 +315,20 @@ void region_set_reason(Region *region, const char *reason) {
 }
 
 void region_redeclare(Region *region, Decl *decl, uint64_t now_ns) {
+        uint64_t at_ns = region->linger.at_ns;
+        bool same;
+
         assert(strcmp(region->decl->name, decl->name) == 0);
         assert(!region->objects || decl_same_shape(region->decl, decl));
 
+        /* A reload that changes nothing about it must not put its end off. */
+        same = region->decl->lifetime == decl->lifetime &&
+               region->decl->linger_ns == decl->linger_ns;
         decl_free(region->decl);
         region->decl = decl;
         region_update_linger(region, now_ns);
+        if (same && region->linger.at_ns != DEADLINE_NEVER && at_ns != DEADLINE_NEVER)
+                deadline_set(&region->linger, at_ns);
 }
 
 RegionObject *region_object(Region *region, ShmbObjectKind kind, uint32_t index) {
@@ -352,7 +379,6 @@ uint64_t region_size_bytes(const Region *region) {
 static bool region_check(const Region *region) {
         size_t n_roles[_SHMB_ROLE_N] = {}, n_leases = 0, i;
         const Lease *lease;
-        bool lingers;
 
         for (lease = region->leases; lease; lease = lease->next_in_region, n_leases++) {
                 n_roles[lease->role]++;
@@ -373,9 +399,9 @@ static bool region_check(const Region *region) {
                         return false;
         }
 
-        lingers = region->state == SHMB_REGION_LIVE && n_leases == 0 &&
-                  region->decl->lifetime == SHMB_LIFETIME_ON_DEMAND;
-        return lingers || region->linger.at_ns == DEADLINE_NEVER;
+        if (!region->decl->template && (region->creator || region->age.queue))
+                return false;
+        return region_lingers(region) || region->linger.at_ns == DEADLINE_NEVER;
 }
 
 bool registry_check(const Registry *registry) {

@@ -18,7 +18,7 @@
  * Invariants, checked by registry_check() in the tests: names are unique and in order; a region
  * without objects has no lease; a party is HELD exactly if its lease exists and names it; the
  * counts per role are those of the list; a linger deadline is set exactly if the region is
- * on_demand, LIVE and unused.
+ * on_demand, LIVE and unused; and one that was created has no creator any more or a ttl.
  */
 
 #include <stdbool.h>
@@ -29,10 +29,13 @@
 #include "daemon/core/deadline.h"
 #include "daemon/core/quota.h"
 #include "protocol/bits.h"
+#include "protocol/limits.h"
 
 typedef struct Lease Lease;
+typedef struct LeaseClient LeaseClient;
 typedef struct Region Region;
 typedef struct RegionBody RegionBody; /* what the daemon holds for it: fds and the control map */
+typedef struct RegionCreation RegionCreation;
 typedef struct RegionObject RegionObject;
 typedef struct RegionParty RegionParty;
 typedef struct RegionSegments RegionSegments;
@@ -78,6 +81,16 @@ struct RegionParty {
         RegionSegments segments; /* lane of a queue */
 };
 
+/* Of a region of a template: who asked for it, and when. */
+struct RegionCreation {
+        uint32_t uid, pid;
+        uint64_t pid_started;
+        uint8_t client[SHMB_UUID_SIZE];
+        uint64_t request;  /* id of the create: a repeated one is the same one */
+        uint64_t since_ns; /* CLOCK_BOOTTIME */
+        bool kept;         /* without a ttl it stays, whether its creator does or not */
+};
+
 struct Region {
         Registry *registry;
         Decl *decl;           /* owned */
@@ -98,6 +111,13 @@ struct Region {
 
         Deadline linger;
         Region *next_departed;
+
+        /* core/dynamic.h; of a region of a template only */
+        RegionCreation creation;
+        LeaseClient *creator; /* while it is there */
+        Region *next_created, *prev_created;
+        Deadline age;
+        QuotaCharge charge;
 };
 
 struct Registry {
@@ -196,7 +216,7 @@ void region_lose(Region *region);
 /** region_set_reason() - say why; a reason that does not fit into memory is left out */
 void region_set_reason(Region *region, const char *reason);
 
-/** region_update_linger() - set or clear its deadline by what it is now; lease_end() does it too */
+/** region_update_linger() - set or clear its deadlines by what it is; lease_end() does it too */
 void region_update_linger(Region *region, uint64_t now_ns);
 
 /** region_redeclare() - other rules for the same objects; owns @decl, frees the old one */

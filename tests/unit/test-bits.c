@@ -118,7 +118,7 @@ static void test_status_values_and_errnos_are_pinned(void **state) {
                 { 5, ENOENT },       { 6, EACCES },          { 7, EPERM },      { 8, EPROTOTYPE },
                 { 9, EBUSY },        { 10, EDQUOT },         { 11, ENOMEM },    { 12, ENOKEY },
                 { 13, EIDRM },       { 14, ENODATA },        { 15, ESHUTDOWN }, { 16, ENOEXEC },
-                { 17, EIO },
+                { 17, EIO },         { 18, EEXIST },
         };
         size_t i;
 

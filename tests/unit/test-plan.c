@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include "config/decl.h"
+#include "config/template.h"
 #include "daemon/core/plan.h"
 #include "tests/harness/fault.h"
 
@@ -156,6 +156,64 @@ static void test_what_goes_comes_before_what_comes(void **state) {
                                                      made->steps[i].action !=
                                                                          PLAN_CHANGE_LIMITS);
         }
+        plan_free(made);
+        decl_set_free(old);
+        decl_set_free(new);
+}
+
+static Decl *template_of(DeclSet *set, const char *name) {
+        Decl *decl = NULL;
+
+        assert_int_equal(decl_new(name, &decl), 0);
+        decl->geometry = (ShmbGeometry){ .kind = SHMB_KIND_RAW, .region_size = 65536 };
+        decl->backing = SHMB_BACKING_POSIX;
+        decl->template = decl_template_new(name);
+        decl->template->least = decl->geometry;
+        decl->template->least.region_size = 4096;
+        decl->template->ttl_ns = 10;
+        assert_int_equal(decl_allow(decl, DECL_RIGHT_CREATE, "uid:1000", NULL, NULL), 0);
+        assert_int_equal(decl_set_add_template(set, decl), 0);
+        return decl;
+}
+
+static void test_templates_have_steps_of_their_own(void **state) {
+        DeclSet *old = set_new(), *new = set_new();
+        char added[128];
+        Decl *decl;
+        Plan *made;
+
+        template_of(old, "goes/*");
+        template_of(old, "changes/*");
+        template_of(old, "opens/*");
+        template_of(old, "stays/*");
+        template_of(new, "stays/*");
+        decl = template_of(new, "comes/*");
+        snprintf(added, sizeof(added), "add comes/*: template of raw, posix, %llu to %llu bytes",
+                 (unsigned long long)decl_size_bytes(decl) - 65536 + 4096,
+                 (unsigned long long)decl_size_bytes(decl));
+        decl = template_of(new, "changes/*");
+        decl->geometry.region_size = 131072;
+        decl->template->least.region_size = 8192;
+        decl->template->ttl_ns = 20;
+        decl->template->max_age_ns = 30;
+        decl = template_of(new, "opens/*");
+        assert_int_equal(decl_allow(decl, DECL_RIGHT_REMOVE, "any", NULL, NULL), 0);
+
+        made = plan(old, new);
+        assert_int_equal(made->n_steps, 4);
+        assert_int_equal(made->n_actions[PLAN_REMOVE_TEMPLATE], 1);
+        assert_non_null(made->steps[0].old);
+        assert_null(made->steps[0].new);
+        expect_line(made, 1, added);
+        expect_line(made, 2, "change changes/*: size 65536 -> 131072, least 4096 -> 8192, "
+                             "ttl ns 10 -> 20, max_age ns 0 -> 30");
+        expect_line(made, 3, "change opens/*: create: uid:1000; remove: any");
+        assert_false(plan_is_empty(made));
+        plan_free(made);
+
+        /* what stays needs nothing to be done */
+        made = plan(old, old);
+        assert_true(plan_is_empty(made));
         plan_free(made);
         decl_set_free(old);
         decl_set_free(new);
@@ -315,6 +373,7 @@ int main(void) {
                 cmocka_unit_test(test_first_configuration_is_added_in_order_of_name),
                 cmocka_unit_test(test_same_configuration_is_an_empty_plan),
                 cmocka_unit_test(test_what_goes_comes_before_what_comes),
+                cmocka_unit_test(test_templates_have_steps_of_their_own),
                 cmocka_unit_test(test_user_with_another_number_is_a_change_of_access),
                 cmocka_unit_test(test_each_part_of_the_shape_makes_other_objects),
                 cmocka_unit_test(test_only_a_held_region_cannot_be_reshaped),

@@ -16,7 +16,7 @@
 #include "daemon/record-format.h"
 
 enum {
-        N_ENTRIES = 9,
+        N_ENTRIES = 11,
         FILE_SIZE_MAX = N_ENTRIES * RECORD_ENTRY_MAX,
 };
 
@@ -81,6 +81,14 @@ static const RecordEntry ENTRIES[N_ENTRIES] = {
         } },
         { .type = RECORD_CONNECTION_ENDED,
           .connection_ended = { .connection = 0x2122232425262728 } },
+        { .type = RECORD_CREATED, .created = {
+                .tag = 0xa1a2a3a4a5a6a7a8, .uid = 0x31323334, .pid = 0x41424344,
+                .pid_started = 0x5152535455565758, .since_ns = 0x6162636465666768,
+                .request = 0x7172737475767778, .client = { 1, 2, 3, 4, 5, 6, 7, 8, 9 },
+                .bond = RECORD_BOND_KEPT } },
+        { .type = RECORD_REMOVAL, .removal = {
+                .client = { 9, 8, 7, 6, 5, 4, 3, 2, 1 }, .request = 0x7172737475767778,
+                .tag = 0xa1a2a3a4a5a6a7a8 } },
 };
 
 typedef struct Fixture {
@@ -236,6 +244,10 @@ static void test_entries_come_out_as_they_went_in(void **state) {
         expect_connection(&entries[7].connection);
         assert_int_equal(entries[8].connection_ended.connection,
                          ENTRIES[8].connection_ended.connection);
+        assert_memory_equal(&entries[9].created, &ENTRIES[9].created,
+                            offsetof(RecordCreated, bond));
+        assert_int_equal(entries[9].created.bond, RECORD_BOND_KEPT);
+        assert_memory_equal(&entries[10].removal, &ENTRIES[10].removal, sizeof(RecordRemoval));
 }
 
 /* The broker that reads them may be of another version than the one that wrote them. */
@@ -403,6 +415,9 @@ static void test_value_out_of_bounds_is_refused_though_its_checksum_is_good(void
         /* connection: flags at 40 */
         assert_int_equal(decode_with(fixture, 7, 40, 0), 0);
         assert_int_equal(decode_with(fixture, 7, 40, 4), RECORD_FORMAT_E_CORRUPT);
+        /* created: bond at 56 */
+        assert_int_equal(decode_with(fixture, 9, 56, RECORD_BOND_NONE), 0);
+        assert_int_equal(decode_with(fixture, 9, 56, _RECORD_BOND_N), RECORD_FORMAT_E_CORRUPT);
 }
 
 /* Leases of version 1.0 say nothing of a connection. */

@@ -284,6 +284,25 @@ static void test_region_redeclare_keeps_objects_and_leases(void **state) {
         assert_true(region->linger.at_ns == 4);
 }
 
+static void test_region_redeclare_does_not_put_an_end_off(void **state) {
+        Fixture *fixture = *state;
+        Region *region;
+        Decl *decl = declare("r", SHMB_KIND_RAW, 0, 0);
+
+        decl->lifetime = SHMB_LIFETIME_ON_DEMAND;
+        decl->linger_ns = 10;
+        region = add(&fixture->registry, decl);
+        assert_int_equal(region_begin(region, 7, 0), 0);
+        region_go_live(region, 1);
+        region_redeclare(region, decl_dup(region->decl), 5);
+        assert_true(region->linger.at_ns == 11);
+        /* one that is another one is counted from now on */
+        decl = decl_dup(region->decl);
+        decl->linger_ns = 20;
+        region_redeclare(region, decl, 6);
+        assert_true(region->linger.at_ns == 26);
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, fixture_setup, fixture_teardown)
 
 int main(void) {
@@ -298,6 +317,7 @@ int main(void) {
                 TEST(test_registry_depart_frees_the_name_and_keeps_the_lease),
                 TEST(test_registry_return_takes_a_departure_back),
                 TEST(test_region_redeclare_keeps_objects_and_leases),
+                TEST(test_region_redeclare_does_not_put_an_end_off),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

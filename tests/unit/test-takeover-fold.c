@@ -119,6 +119,32 @@ static void test_fold_keeps_the_newest_word_about_a_lease(void **state) {
         fold_deinit(&fold);
 }
 
+static RecordEntry created(uint64_t tag, RecordBond bond) {
+        return (RecordEntry){ .type = RECORD_CREATED, .created = { .tag = tag, .bond = bond } };
+}
+
+static void test_fold_keeps_the_newest_word_about_creator_and_removal(void **state) {
+        RecordEntry entries[] = {
+                region(7, 1),
+                created(7, RECORD_BOND_CREATOR),
+                object(7, SHMB_OBJECT_CONTROL, 0, 0),
+                region(8, 2),
+                object(8, SHMB_OBJECT_CONTROL, 0, 0),
+                created(7, RECORD_BOND_NONE),
+                created(9, RECORD_BOND_KEPT),
+                { .type = RECORD_REMOVAL, .removal = { .request = 4 } },
+                { .type = RECORD_REMOVAL, .removal = { .request = 5 } },
+        };
+        Fold fold = {};
+
+        FOLD(entries, &fold);
+        assert_int_equal(fold.n_regions, 2);
+        assert_ptr_equal(fold.regions[0].created, &entries[5].created);
+        assert_null(fold.regions[1].created);
+        assert_ptr_equal(fold.removal, &entries[8].removal);
+        fold_deinit(&fold);
+}
+
 static void test_fold_never_gives_a_number_twice(void **state) {
         RecordEntry entries[] = {
                 { .type = RECORD_MARK, .mark = { .next_lease = 50, .next_generation = 4 } },
@@ -159,6 +185,7 @@ int main(void) {
                 cmocka_unit_test(test_fold_keeps_objects_that_were_not_removed),
                 cmocka_unit_test(test_fold_keeps_a_region_until_its_last_object_is_removed),
                 cmocka_unit_test(test_fold_keeps_the_newest_word_about_a_lease),
+                cmocka_unit_test(test_fold_keeps_the_newest_word_about_creator_and_removal),
                 cmocka_unit_test(test_fold_never_gives_a_number_twice),
                 cmocka_unit_test(test_fold_leaves_out_what_refers_to_nothing),
         };

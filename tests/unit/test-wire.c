@@ -27,6 +27,7 @@ static const uint16_t types[] = {
         WIRE_GC,       WIRE_POLL,     WIRE_SEGMENT, WIRE_OK,          WIRE_ERROR,
         WIRE_WELCOME,  WIRE_ATTACHED, WIRE_RESUMED, WIRE_LISTING,     WIRE_HOLDERS,
         WIRE_STATUS_INFO, WIRE_REPORT,  WIRE_KICK,  WIRE_WATCH,       WIRE_EVENTS,
+        WIRE_CREATE,   WIRE_REMOVE,   WIRE_CREATED,
 };
 #define N_TYPES (sizeof(types) / sizeof(*types))
 
