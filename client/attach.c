@@ -36,19 +36,11 @@ enum {
 
 static int take_want(const struct shmb_attach *want, struct shmb_attach *ret_want) {
         struct shmb_attach known = SHMB_ATTACH_INIT;
-        const char *beyond = (const char *)want;
-        size_t i;
+        int r;
 
-        if (want) {
-                if (want->size < offsetof(struct shmb_attach, kind))
-                        return -EINVAL;
-                /* A program built with a newer header may have set what is not known here. */
-                for (i = sizeof(known); i < want->size; i++)
-                        if (beyond[i] != 0)
-                                return -E2BIG;
-                memset(&known, 0, sizeof(known));
-                memcpy(&known, want, want->size < sizeof(known) ? want->size : sizeof(known));
-        }
+        r = shmb__take_struct(want, offsetof(struct shmb_attach, kind), &known, sizeof(known));
+        if (r < 0)
+                return r;
         if (known.flags & ~(uint32_t)SHMB_NEED_PEER)
                 return -EINVAL;
         *ret_want = known;

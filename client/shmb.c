@@ -32,6 +32,24 @@ bool shmb__is_ours(const struct shmb *c) {
         return shmb_load_relaxed(c->process.alive) == c->process.generation;
 }
 
+int shmb__take_struct(const void *given, size_t n_least, void *known, size_t n_known) {
+        const char *bytes = given;
+        size_t i, n;
+
+        if (!given)
+                return 0;
+        memcpy(&n, given, sizeof(n));
+        if (n < n_least)
+                return -EINVAL;
+        /* A program built with a newer header may have set what is not known here. */
+        for (i = n_known; i < n; i++)
+                if (bytes[i] != 0)
+                        return -E2BIG;
+        memset(known, 0, n_known);
+        memcpy(known, given, n < n_known ? n : n_known);
+        return 0;
+}
+
 int shmb__lock(struct shmb *c, int64_t deadline) {
         const struct timespec at = shmb__timespec(deadline);
 

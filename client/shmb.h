@@ -126,5 +126,16 @@ void shmb__tell(struct shmb *c, WireMessage *message);
 int shmb__connect_once(struct shmb *c, int64_t deadline);
 /* Take what the broker sent unasked, without waiting; under the lock. */
 void shmb__take_events(struct shmb *c);
+/**
+ * shmb__take_struct() - a structure of the caller's, which an older or newer header may have made
+ * @given:      its first member is its size (size_t); NULL leaves @known as it is
+ * @n_least:    that it has at least
+ * @known:      what is not given is zero
+ * @n_known:    bytes of @known
+ *
+ * Return: 0; -EINVAL (too short); -E2BIG (something is set that is not known here).
+ */
+int shmb__take_struct(const void *given, size_t n_least, void *known, size_t n_known);
+
 /* The connection is of no use any more; under the lock. */
 void shmb__drop(struct shmb *c);

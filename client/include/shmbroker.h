@@ -123,6 +123,29 @@ struct shmb_attach {
 /* Five seconds, no flags, no expectations. NULL for shmb_attach() is the same. */
 #define SHMB_ATTACH_INIT { sizeof(struct shmb_attach), 5000000000, 0, 0, 0, 0, NULL, 0 }
 
+/* flags of struct shmb_create */
+enum {
+        /* -EEXIST where the region is there already, instead of taking that one */
+        SHMB_EXCLUSIVE = 1
+};
+
+/*
+ * What to create, of a template that the operator declared. Zero is no choice: the region may be
+ * there in any size, and is created where the template leaves none. One that is there and is not
+ * what is wanted is -EPROTOTYPE.
+ */
+struct shmb_create {
+        size_t size;          /* sizeof(struct shmb_create): SHMB_CREATE_INIT sets it */
+        int64_t timeout_ns;   /* for the broker to answer or come back */
+        uint32_t flags;       /* SHMB_EXCLUSIVE */
+        uint32_t kind;        /* enum shmb_kind: an expectation */
+        uint64_t region_size; /* raw: bytes */
+        uint64_t capacity;    /* others: items a lane; stream: bytes a lane */
+};
+
+/* Five seconds, and no choice. NULL for shmb_create() is the same. */
+#define SHMB_CREATE_INIT { sizeof(struct shmb_create), 5000000000, 0, 0, 0, 0 }
+
 /* @n items, @stride bytes from one to the next. Of a stream: @n bytes, stride 1. */
 struct shmb_span {
         void *data;
@@ -206,6 +229,8 @@ const char *shmb_version(void);
 /* A role in a region. Both handles may be closed in either order. */
 int shmb_attach(struct shmb *c, const char *name, enum shmb_role role,
                 const struct shmb_attach *want, struct shmb_region **ret);
+/* Return: 1 if this call created it, 0 if it was there. It gives no role in it. */
+int shmb_create(struct shmb *c, const char *name, const struct shmb_create *want);
 /* What happens to one region, or with NULL to all that give this user a role. */
 int shmb_watch(struct shmb *c, const char *name, int64_t timeout_ns, struct shmb_watch **ret);
 
@@ -267,6 +292,8 @@ int shmb_watch_fd(struct shmb_watch *w);
 struct shmb_watch *shmb_unwatch(struct shmb_watch *w);
 /* Until it can be attached. */
 int shmb_wait_region(struct shmb *c, const char *name, int64_t timeout_ns);
+/* What was created: its name is free, its holders are told, its memory goes with the last one. */
+int shmb_remove(struct shmb *c, const char *name, int64_t timeout_ns);
 
 #ifdef __cplusplus
 }

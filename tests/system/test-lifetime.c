@@ -20,6 +20,7 @@
 #include <cmocka.h>
 #include "memory/layout.h"
 #include "protocol/wire.h"
+#include "tests/harness/admin.h"
 #include "tests/harness/broker.h"
 #include "tests/harness/caller.h"
 
@@ -35,20 +36,8 @@ static int teardown(void **state) {
         return 0;
 }
 
-/* State of a region as an administrator sees it; SHMB_REGION_NONE if it is not listed. */
 static WireRegion region_now(const char *name) {
-        WireRegion region = {};
-        Caller caller;
-        int r;
-
-        assert_int_equal(caller_begin(&caller, broker.admin), 0);
-        r = caller_list(&caller, broker_name(&broker, name), &region);
-        assert_true(r == 0 || r == SHMB_STATUS_NO_REGION);
-        caller_close(&caller);
-        /* Its texts stood in the packet. */
-        region.name = region.description = region.type = region.reason = NULL;
-        region.origin = region.access = NULL;
-        return region;
+        return admin_region(&broker, name);
 }
 
 static void attach(Caller *caller, const char *name, ShmbRole role, CallerLease *ret_lease) {
@@ -293,23 +282,8 @@ static void test_reload_of_a_missing_file_changes_nothing(void **state) {
         broker_end(&broker);
 }
 
-/* An order of an administrator; lines of its report that hold @text, and whether it was done. */
 static unsigned order(WireMessage message, const char *text, bool *ret_applied) {
-        const char *line;
-        unsigned n = 0;
-        Caller caller;
-        size_t at = 0;
-        int r;
-
-        assert_int_equal(caller_begin(&caller, broker.admin), 0);
-        r = caller_call(&caller, &message);
-        if (r != 0)
-                fail_msg("%d: %s", r, r > 0 ? caller.reply.error.sentence : "no answer");
-        while (wire_line_next(&caller.reply.report, &at, &line) == 1)
-                n += strstr(line, text) != NULL;
-        *ret_applied = caller.reply.report.applied;
-        caller_close(&caller);
-        return n;
+        return admin_order(&broker, message, text, ret_applied);
 }
 
 static void test_plan_of_a_reload_says_all_and_does_nothing(void **state) {

@@ -258,6 +258,31 @@ static void answer_fetch(FakeBroker *fake, const WireFetch *asked, FakeAnswer *a
         fake_add_object(a, fake_object(fake, (ShmbObjectKind)asked->kind, asked->index), false);
 }
 
+static void answer_create(FakeBroker *fake, const WireMessage *asked, FakeAnswer *a) {
+        bool repeated = fake->there && fake->create_id == asked->id;
+
+        fake->create = asked->create;
+        fake->create.name = NULL;
+        if (fake->there && !repeated && asked->create.exclusive) {
+                refuse(a, SHMB_STATUS_EXISTS, "it is there already");
+                return;
+        }
+        a->message.type = WIRE_CREATED;
+        a->message.created.created = !fake->there || repeated;
+        if (!fake->there)
+                fake->create_id = asked->id;
+        fake->there = true;
+}
+
+static void answer_remove(FakeBroker *fake, const WireMessage *asked, FakeAnswer *a) {
+        a->message.type = WIRE_OK;
+        if (fake->there)
+                fake->remove_id = asked->id;
+        else if (fake->remove_id != asked->id)
+                refuse(a, SHMB_STATUS_NO_REGION, "there is none");
+        fake->there = false;
+}
+
 static void answer(FakeBroker *fake, const WireMessage *asked, FakeAnswer *a) {
         a->message.id = asked->id;
         switch (asked->type) {
@@ -281,6 +306,12 @@ static void answer(FakeBroker *fake, const WireMessage *asked, FakeAnswer *a) {
                 break;
         case WIRE_RESUME:
                 answer_resume(fake, a);
+                break;
+        case WIRE_CREATE:
+                answer_create(fake, asked, a);
+                break;
+        case WIRE_REMOVE:
+                answer_remove(fake, asked, a);
                 break;
         default:
                 refuse(a, SHMB_STATUS_UNSUPPORTED, "the fake broker does not know that");
@@ -356,6 +387,10 @@ static bool serve(FakeBroker *fake, int fd) {
                 fault = (FakeFault)atomic_load(&fake->hello_fault);
         else if (asked.type != WIRE_RESUME && asked.type != WIRE_DETACH)
                 fault = (FakeFault)atomic_load(&fake->fault);
+        if ((asked.type == WIRE_CREATE || asked.type == WIRE_REMOVE) && fake->n_lost > 0) {
+                fake->n_lost--;
+                fault = FAKE_HANG_UP;
+        }
         if (a.message.type == WIRE_ATTACHED && fault != FAKE_FINE) {
                 fake_spoil(fake, &a, fault);
         }

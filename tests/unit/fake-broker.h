@@ -92,10 +92,14 @@ struct FakeBroker {
         _Atomic uint32_t resume_verdict; /* WireVerdict, or 0 for NO_LEASE */
         _Atomic uint32_t overflow;       /* ShmbOverflow of the region */
         _Atomic uint32_t backing;
+        _Atomic bool there;              /* the region that is created and removed */
+        _Atomic uint32_t n_lost;         /* answers to CREATE and REMOVE, with the connection */
         /* what it saw */
-        _Atomic uint32_t n_requests[WIRE_REPORT + 1]; /* by type */
+        _Atomic uint32_t n_requests[WIRE_CREATED + 1]; /* by type */
         _Atomic uint32_t mapped_status;  /* of the last MAPPED */
         _Atomic uint64_t mapped_id;      /* header id of it */
+        _Atomic uint64_t create_id, remove_id; /* of what made it, and what removed it */
+        WireCreate create;               /* the last one; its name is not kept */
         uint8_t uuid[SHMB_UUID_SIZE];    /* of the last hello */
 };
 
