@@ -31,6 +31,8 @@ typedef struct Ctl {
         uint64_t count;     /* items; raw: bytes */
         int64_t timeout_ns; /* -1: for ever */
         uint64_t offset;    /* raw: bytes */
+        bool exclusive;
+        uint64_t size, capacity; /* 0: no choice */
         int in;             /* borrowed fd that `push` reads */
         FILE *out, *err;
         int connected;      /* a connected socket to use (and close) instead of connecting, or -1 */
@@ -50,6 +52,8 @@ int command_check(Ctl *ctl, int n_arguments, char **arguments);
 int command_reload(Ctl *ctl, int n_arguments, char **arguments);
 int command_gc(Ctl *ctl, int n_arguments, char **arguments);
 int command_kick(Ctl *ctl, int n_arguments, char **arguments);
+int command_create(Ctl *ctl, int n_arguments, char **arguments);
+int command_remove(Ctl *ctl, int n_arguments, char **arguments);
 int command_events(Ctl *ctl, int n_arguments, char **arguments);
 int command_push(Ctl *ctl, int n_arguments, char **arguments);
 int command_pop(Ctl *ctl, int n_arguments, char **arguments);

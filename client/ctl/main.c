@@ -33,6 +33,9 @@ typedef enum OptionId {
         OPTION_COUNT,
         OPTION_TIMEOUT,
         OPTION_OFFSET,
+        OPTION_SIZE,
+        OPTION_CAPACITY,
+        OPTION_EXCLUSIVE,
         OPTION_HELP,
         OPTION_VERSION,
         _OPTION_N,
@@ -82,6 +85,10 @@ static const Option options[_OPTION_N] = {
                              "wait this long for an item, room or an event: 0, 500ms, 2s\n"
                              "(default: for ever)" },
         [OPTION_OFFSET] = { "offset", 0, "BYTES", "where to begin in a raw region: 0, 4096, 64K" },
+        [OPTION_SIZE] = { "size", 0, "BYTES", "of a raw region to create: 4096, 64K" },
+        [OPTION_CAPACITY] = { "capacity", 0, "N",
+                              "of a region to create: items a lane; stream: bytes" },
+        [OPTION_EXCLUSIVE] = { "exclusive", 0, NULL, "refuse to create what is there already" },
         [OPTION_HELP] = { "help", 'h', NULL, "print this" },
         [OPTION_VERSION] = { "version", 'V', NULL, "print the version" },
 };
@@ -100,6 +107,11 @@ static const Command commands[] = {
           "collect what no lease holds any more" },
         { "kick", "LEASE...", 1, 4096, 0, command_kick,
           "end leases, by their numbers in `who`" },
+        { "create", "NAME", 1, 1,
+          BIT(OPTION_SIZE) | BIT(OPTION_CAPACITY) | BIT(OPTION_EXCLUSIVE), command_create,
+          "create a region of a template, if it is not there" },
+        { "remove", "NAME...", 1, 4096, 0, command_remove,
+          "remove regions that were created, whoever holds them" },
         { "events", "[NAME]", 0, 1, BIT(OPTION_JSON) | BIT(OPTION_COUNT) | BIT(OPTION_TIMEOUT),
           command_events, "what is there, and what happens to it from now on" },
         { "push", "NAME", 1, 1, BIT(OPTION_TIMEOUT) | BIT(OPTION_OFFSET), command_push,
@@ -235,6 +247,13 @@ static int option_apply(Ctl *ctl, OptionId id) {
                 return r;
         case OPTION_OFFSET:
                 return option_number(ctl, id, parse_size, INT64_MAX, &ctl->offset);
+        case OPTION_SIZE:
+                return option_number(ctl, id, parse_size, UINT64_MAX, &ctl->size);
+        case OPTION_CAPACITY:
+                return option_number(ctl, id, parse_size, UINT64_MAX, &ctl->capacity);
+        case OPTION_EXCLUSIVE:
+                ctl->exclusive = true;
+                break;
         case OPTION_HELP:
         case OPTION_VERSION:
         case _OPTION_N:

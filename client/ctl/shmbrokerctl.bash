@@ -34,7 +34,7 @@ _shmbrokerctl() {
                         socket=(--socket "${COMP_WORDS[i + 1]}")
                         ((i++))
                         ;;
-                -o | --output | --count | --timeout | --offset) ((i++)) ;;
+                -o | --output | --count | --timeout | --offset | --size | --capacity) ((i++)) ;;
                 -*) ;;
                 *) command=${command:-$word} ;;
                 esac
@@ -54,7 +54,7 @@ _shmbrokerctl() {
                 fi
                 return
                 ;;
-        --count | --timeout | --offset) return ;;
+        --count | --timeout | --offset | --size | --capacity) return ;;
         esac
 
         if [[ $cur == -* ]]; then
@@ -64,6 +64,7 @@ _shmbrokerctl() {
                 show | status) common+=' --json --bytes' ;;
                 reload) common+=' --json --plan' ;;
                 gc) common+=' --json --dry-run' ;;
+                create) common+=' --size --capacity --exclusive' ;;
                 events) common+=' --json --count --timeout' ;;
                 push) common+=' --timeout --offset' ;;
                 pop) common+=' --count --timeout --offset' ;;
@@ -75,9 +76,10 @@ _shmbrokerctl() {
         case $command in
         '')
                 mapfile -t COMPREPLY < <(compgen -W \
-                        'list show who status check reload gc kick events push pop' -- "$cur")
+                        'list show who status check reload gc kick create remove events push pop' \
+                        -- "$cur")
                 ;;
-        show | who | events | push | pop)
+        show | who | remove | events | push | pop)
                 mapfile -t COMPREPLY < <(compgen -W "$(shmbrokerctl "${socket[@]}" list \
                         --no-headings --output NAME 2>/dev/null)" -- "$cur")
                 ;;

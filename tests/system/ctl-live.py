@@ -91,10 +91,11 @@ seat        0   8K /shmb.telemetry.imu@TAG.seat0
 
 class Live(unittest.TestCase):
     maxDiff = None
+    yaml = YAML
 
     @classmethod
     def setUpClass(cls):
-        cls.broker = Broker(YAML)
+        cls.broker = Broker(cls.yaml)
         cls.enterClassContext(cls.broker)
 
     def ctl(self, *arguments, **more):
@@ -413,6 +414,63 @@ class SomebodyElse(Live):
 
     def test_may_not_consume(self):
         self.assertIn('consume', self.refused('pop', 'telemetry/imu', **self.other))
+
+
+class Creating(Live):
+    yaml = '''version: 1
+regions:
+  - {name: s/declared, kind: raw, size: 4K}
+templates:
+  - {name: s/*, kind: raw, size: {min: 4K, max: 1M}, ttl: 1h,
+     access: {create: [any], read: [any], write: [any]}}
+  - {name: own/*, kind: ring, item: {size: 8}, capacity: {min: 4, max: 64},
+     access: {create: [any], remove: [any], consume: [any]}}
+'''
+
+    def test_region_is_created_shown_and_removed(self):
+        self.assertEqual(self.ctl('create', 's/a', '--size', '64K'), b'created s/a\n')
+        self.assertEqual(self.ctl('create', 's/a'), b'there is already s/a\n')
+        self.assertIn('there already', self.refused('create', 's/a', '--exclusive'))
+        self.assertIn('size is 65536 here', self.refused('create', 's/a', '--size', '4K'))
+        row = self.row('s/a')
+        self.assertEqual(row['origin'], f'{self.broker.config}:5: TEMPLATE s/* by uid {os.getuid()}')
+        self.assertEqual((row['bytes'], row['linger']), (65536, 3600 * 10**9))
+        self.ctl('push', 's/a', data=b'hello')
+        self.assertEqual(self.ctl('pop', 's/a', '--count', '5'), b'hello')
+        self.assertEqual(self.ctl('remove', 's/a'), b'removed s/a\n')
+        self.assertIn('no region', self.refused('remove', 's/a'))
+        self.assertIn('no region', self.refused('show', 's/a'))
+
+    def test_several_are_removed_as_far_as_they_can_be(self):
+        self.ctl('create', 's/b', '--size', '4K')
+        self.ctl('create', 's/c', '--size', '4K')
+        result = ctl(self.broker, 'remove', 's/b', 's/none', 's/declared', 's/c')
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(result.stdout, b'removed s/b\nremoved s/c\n')
+        self.assertEqual(len(result.stderr.splitlines()), 2)
+        self.assertIn(b'shmbrokerd.yaml:3', result.stderr)
+
+    def test_size_must_be_one_that_is_permitted(self):
+        self.assertIn('4096 to 1048576', self.refused('create', 's/d', '--size', '2M'))
+        self.assertIn('say its size', self.refused('create', 's/d'))
+        self.assertIn('power of two', self.refused('create', 'own/d', '--capacity', '24'))
+        self.assertIn('no template', self.refused('create', 'x/d'))
+        self.assertIn('region', self.refused('create', 'X', status=2))
+
+    def test_what_an_administrator_creates_stays(self):
+        self.assertEqual(self.ctl('create', 'own/e', '--capacity', '16'), b'created own/e\n')
+        self.assertEqual(self.row('own/e')['capacity'], 16)
+        self.assertEqual(self.ctl('gc'), b'nothing to collect\n')
+        self.ctl('remove', 'own/e')
+
+    @unittest.skipUnless(os.getuid() == 0, 'needs root to be somebody else')
+    def test_what_goes_with_its_creator_is_said_to_go(self):
+        other = {'user': 64007, 'group': 64007, 'extra_groups': []}
+        self.assertIn('has no ttl', self.refused('create', 'own/f', '--capacity', '16', **other))
+        until(lambda: ctl(self.broker, 'show', 'own/f').returncode == 1, 'own/f to go')
+        self.assertEqual(self.ctl('create', 's/f', '--size', '4K', **other), b'created s/f\n')
+        self.assertIn('uid 64007 may not remove s/f', self.refused('remove', 's/f', **other))
+        self.ctl('remove', 's/f')
 
 
 class Checking(unittest.TestCase):

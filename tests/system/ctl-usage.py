@@ -73,7 +73,7 @@ class NoBroker(unittest.TestCase):
 
     def assert_fails(self, line):
         for arguments in (['list'], ['show', 'x'], ['who'], ['status'], ['reload'], ['gc'],
-                          ['kick', '1'], ['push', 'x'], ['pop', 'x']):
+                          ['kick', '1'], ['create', 'x/y'], ['remove', 'x/y'], ['push', 'x'], ['pop', 'x']):
             with self.subTest(arguments):
                 result = ctl(self.path, *arguments)
                 self.assertEqual(result.stdout, b'')
@@ -138,7 +138,7 @@ class Documents(unittest.TestCase):
         cls.columns = re.findall(r'^ [ *]([A-Z_]+) ', text, re.M)
 
     def test_help_lists_what_there_is(self):
-        self.assertEqual(len(self.commands), 11)
+        self.assertEqual(len(self.commands), 13)
         self.assertIn('json', self.options)
         self.assertIn('REDELIVERED', self.columns)
 
