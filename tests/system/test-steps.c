@@ -4,9 +4,10 @@
  * A Broker that Is Killed at Each of Its System Calls
  *
  * The broker runs (tests/harness/steps.h) while a client attaches, detaches, makes it replace an
- * object, lets a region linger out and reloads. In the k-th run it is killed as it enters its k-th
- * system call, k = 1, 2, ... until a run ends by itself. After each run the next broker must start,
- * serve every region as if nothing had been, and leave nothing in /dev/shm when it is stopped.
+ * object, creates regions and has them removed, lets a region linger out and reloads. In the k-th
+ * run it is killed as it enters its k-th system call, k = 1, 2, ... until a run ends by itself.
+ * After each run the next broker must start, serve every region as if nothing had been, and leave
+ * nothing in /dev/shm when it is stopped.
  *
  * Counted are the calls behind the one that locks the runtime directory: before it there is
  * nothing that could be left behind.
@@ -37,16 +38,20 @@ enum {
         STRIDE = 3,
 };
 
-static const char yaml[] =
-        "version: 1\n"
+#define TEMPLATES                                                                                  \
+        "version: 1\n"                                                                            \
+        "templates:\n"                                                                            \
+        "  - {name: $/s/*, kind: raw, size: 4K, ttl: 1h,\n"                                       \
+        "     access: {create: [any], remove: [any], read: [any], write: [any]}}\n"
+
+static const char yaml[] = TEMPLATES
         "regions:\n"
         "  - {name: $/ring, kind: ring, item: {size: 64}, capacity: 64,\n"
         "     access: {produce: [any], consume: [any]}}\n"
         "  - {name: $/visited, kind: raw, size: 4K, lifetime: {policy: on_demand, linger: 0},\n"
         "     access: {read: [any], write: [any]}}\n";
 
-static const char yaml_more[] =
-        "version: 1\n"
+static const char yaml_more[] = TEMPLATES
         "regions:\n"
         "  - {name: $/ring, kind: ring, item: {size: 64}, capacity: 64,\n"
         "     access: {produce: [any], consume: [any]}}\n"
@@ -63,6 +68,33 @@ static int teardown(void **state) {
         }
         broker_deinit(&broker);
         return 0;
+}
+
+static int create(Caller *caller, const char *name, bool exclusive) {
+        WireMessage message = { .type = WIRE_CREATE };
+
+        message.create = (WireCreate){ .name = broker_name(&broker, name), .exclusive = exclusive };
+        return caller_call(caller, &message);
+}
+
+static int remove_region(Caller *caller, const char *name) {
+        WireMessage message = { .type = WIRE_REMOVE };
+
+        message.remove.name = broker_name(&broker, name);
+        return caller_call(caller, &message);
+}
+
+/* One that is held when it is removed, and is created anew. */
+static void visit_template(Caller *caller) {
+        CallerLease data;
+
+        (void)create(caller, "s/b", false);
+        if (create(caller, "s/a", true) == 0 &&
+            caller_attach(caller, broker_name(&broker, "s/a"), SHMB_ROLE_WRITE, &data) == 0) {
+                (void)remove_region(caller, "s/a");
+                (void)create(caller, "s/a", true);
+                caller_detach(caller, data.attached.lease);
+        }
 }
 
 /* Whatever the broker answers, or does not: this only makes it busy. */
@@ -84,6 +116,7 @@ static void visit(void) {
                 caller_mapped(&caller, &seat, EBADMSG);
         if (caller_attach(&caller, broker_name(&broker, "visited"), SHMB_ROLE_WRITE, &data) == 0)
                 caller_detach(&caller, data.attached.lease);
+        visit_template(&caller);
         broker_configure(&broker, yaml_more);
         (void)caller_call(&admin, &reload);
         broker_configure(&broker, yaml);
@@ -110,6 +143,13 @@ static void assert_as_good_as_new(size_t k) {
         assert_attaches(&caller, "ring", SHMB_ROLE_PRODUCE);
         assert_attaches(&caller, "ring", SHMB_ROLE_CONSUME);
         assert_attaches(&caller, "visited", SHMB_ROLE_READ);
+        /* There or not, but whole; and then gone. */
+        assert_int_equal(create(&caller, "s/a", false), 0);
+        assert_int_equal(create(&caller, "s/b", false), 0);
+        assert_attaches(&caller, "s/a", SHMB_ROLE_WRITE);
+        assert_attaches(&caller, "s/b", SHMB_ROLE_WRITE);
+        assert_int_equal(remove_region(&caller, "s/a"), 0);
+        assert_int_equal(remove_region(&caller, "s/b"), 0);
         assert_int_equal(broker_n_shm(&broker), N_RING + N_RAW);
         caller_close(&caller);
         broker_stop(&broker);
