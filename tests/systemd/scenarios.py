@@ -368,6 +368,31 @@ def test_sealed_memory_outlives_the_broker(box):
     until(lambda: memfds(box) == before, 'PID 1 let go')
 
 
+def test_what_a_client_created_outlives_the_broker(box):
+    before = memfds(box)
+    box.write(DROP_IN, 'templates:\n  - name: session/*\n    kind: raw\n    backing: memfd\n'
+              '    size: {min: 4K, max: 64K}\n    ttl: 1h\n    access: {create: [user:alice], '
+              'remove: [user:alice], read: [any], write: [user:alice]}\n')
+    box.run('systemctl', 'reload', 'shmbrokerd')
+    create = ('create', 'session/a', '--size', '4K', '--exclusive')
+    assert 'may not create' in refused(box, *create, user='bob')
+    ctl(box, *create, user='alice')
+    ctl(box, 'push', 'session/a', user='alice', input='by alice')
+    held = memfds(box)[0]
+    assert len(held) == len(before[0]) + 2
+    until(lambda: memfds(box) == (held, str(len(held))), 'PID 1 keeps what was created')
+    box.run('systemctl', 'restart', 'shmbrokerd')
+    end_broker(box, 'kill', '-s', 'KILL')
+    assert memfds(box)[0] == held
+    assert ctl(box, 'pop', '--count', '8', 'session/a', user='bob').stdout == 'by alice'
+    assert 'there already' in refused(box, *create, user='alice')
+    assert 'may not remove' in refused(box, 'remove', 'session/a', user='bob')
+    ctl(box, 'remove', 'session/a', user='alice')
+    until(lambda: memfds(box) == before, 'PID 1 let go')
+    box.run('rm', DROP_IN)
+    box.run('systemctl', 'reload', 'shmbrokerd')
+
+
 def sockets_of(box, pid):
     """Of a process inside, by inode."""
     # Others come and go meanwhile.
