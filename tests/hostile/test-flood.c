@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "protocol/wire.h"
@@ -28,6 +29,8 @@ enum {
         FLOOD = 4000,   /* requests; their replies are several times what a socket holds */
         WARM_UP = 2000, /* allocators and hash tables have their size behind that */
         CYCLES = 20000,
+        CREATED_MAX = 5,
+        N_RAW = 2,      /* names: control and data */
 };
 
 static const char yaml[] =
@@ -46,6 +49,14 @@ static Broker broker;
 static const char yaml_visitors[] =
                 "version: 1\n"
                 "regions: [{name: $/raw, kind: raw, size: 4K, access: {read: [any]}}]\n";
+
+static const char yaml_created[] =
+                "version: 1\n"
+                "limits: {per_uid: {regions: 5}}\n"
+                "regions: [{name: $/raw, kind: raw, size: 4K, access: {read: [any]}}]\n"
+                "templates:\n"
+                "  - {name: $/made/*, kind: raw, size: 4K,\n"
+                "     access: {create: [any], remove: [any]}}\n";
 
 static const ChildIdentity alice = CHILD_ALICE, bob = CHILD_BOB;
 
@@ -337,6 +348,67 @@ static void test_flood_of_visitors_leaves_nothing_behind(void **state) {
         broker_end(&broker);
 }
 
+static int create(Caller *caller, unsigned i) {
+        WireMessage message = { .type = WIRE_CREATE };
+        char name[16];
+
+        snprintf(name, sizeof(name), "made/%u", i);
+        message.create = (WireCreate){ .name = broker_name(&broker, name), .exclusive = true };
+        return caller_call(caller, &message);
+}
+
+/* As many as it may have, and then one after the other comes and goes. */
+static void create_many_in_child(void *data) {
+        WireMessage removal = { .type = WIRE_REMOVE };
+        Caller caller;
+        unsigned i;
+
+        child_equal(caller_begin(&caller, broker.socket), 0);
+        for (i = 0; i < CREATED_MAX; i++)
+                child_equal(create(&caller, i), 0);
+        child_equal(create(&caller, i), SHMB_STATUS_QUOTA);
+        child_say("full");
+        child_await("go");
+        for (i = 0; i < FLOOD; i++) {
+                removal.id = 0;
+                removal.remove.name = broker_name(&broker, "made/0");
+                child_equal(caller_call(&caller, &removal), 0);
+                child_equal(create(&caller, 0), 0);
+        }
+        child_say("still full");
+        child_await("go");
+}
+
+static void test_flood_of_created_regions_is_its_own_users_problem(void **state) {
+        char record[BROKER_PATH_MAX + 8];
+        size_t n_fds, rss;
+        struct stat st;
+        Child child;
+        int i;
+
+        broker_begin(&broker, yaml_created);
+        n_fds = broker_n_fds(&broker);
+        child_spawn(&child, &alice, create_many_in_child, NULL);
+        child_expect(&child, "full");
+        broker_expect_shm(&broker, (1 + CREATED_MAX) * N_RAW);
+        rss = broker_rss(&broker);
+        child_tell(&child, "go");
+        for (i = 0; i < 10; i++)
+                assert_served(&bob);
+        child_expect(&child, "still full");
+        broker_expect_shm(&broker, (1 + CREATED_MAX) * N_RAW);
+        /* What is over is not written down for ever. */
+        snprintf(record, sizeof(record), "%s/record", broker.runtime);
+        assert_int_equal(stat(record, &st), 0);
+        assert_true(st.st_size < 256 << 10);
+        if (!broker_is_sanitized())
+                assert_true(broker_rss(&broker) <= rss + 256);
+        child_kill(&child);
+        broker_until(broker_n_shm(&broker) == N_RAW);
+        broker_until(broker_n_fds(&broker) == n_fds);
+        broker_end(&broker);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
 #define TEST(_name) cmocka_unit_test_teardown(_name, teardown)
@@ -346,6 +418,7 @@ int main(void) {
                 TEST(test_flood_of_requests_delays_nobody_and_loses_none),
                 TEST(test_flood_of_unread_grants_holds_nobody_up),
                 TEST(test_flood_of_visitors_leaves_nothing_behind),
+                TEST(test_flood_of_created_regions_is_its_own_users_problem),
         };
 
         broker_need_root();
