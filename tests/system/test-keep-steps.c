@@ -40,7 +40,10 @@ static const char yaml[] =
         "  - {name: $/memfd, kind: ring, backing: memfd, item: {size: 64}, capacity: 64,\n"
         "     access: {produce: [any], consume: [any]}}\n"
         "  - {name: $/queue, kind: queue, item: {size: 64}, max_bytes: 1M, segment: 64K,\n"
-        "     access: {produce: [any], consume: [any]}}\n";
+        "     access: {produce: [any], consume: [any]}}\n"
+        "templates:\n"
+        "  - {name: $/s/*, kind: raw, size: 4K,\n"
+        "     access: {create: [any], remove: [any], read: [any], write: [any]}}\n";
 
 static Broker broker;
 static Keeper keeper;
@@ -159,20 +162,45 @@ static void use_queue(const char *name) {
         detach(&lane);
 }
 
+/* Twice: the second one has the name of the first, which is held when it is removed. */
+static void use_template(const char *name) {
+        WireMessage create = { .type = WIRE_CREATE, .create = { .name = name, .exclusive = true } };
+        WireMessage removal = { .type = WIRE_REMOVE, .remove = { .name = name } };
+        CallerLease lease;
+        int r;
+
+        call("create", &create, WIRE_CREATED);
+        if (!caller.reply.created.created)
+                complain("created by somebody else", -EEXIST);
+        lease = attach_next(name, SHMB_ROLE_WRITE);
+        call("remove", &removal, WIRE_OK);
+        create.id = removal.id = 0;
+        call("create anew", &create, WIRE_CREATED);
+        if (caller.reply.created.generation <= lease.attached.generation)
+                complain("the one that was removed", -EEXIST);
+        /* A lease of what was removed means nothing to the next broker. */
+        r = caller_detach(&caller, lease.attached.lease);
+        if (r != 0 && r != SHMB_STATUS_NO_LEASE)
+                complain("detach of what was removed", r);
+        call("remove anew", &removal, WIRE_OK);
+}
+
 static void visit(void) {
-        char ring[256], memfd[256], queue[256];
+        char ring[256], memfd[256], queue[256], created[256];
         WireMessage poll = { .type = WIRE_POLL };
         CallerLease lane, seat;
 
         strcpy(ring, broker_name(&broker, "ring"));
         strcpy(memfd, broker_name(&broker, "memfd"));
         strcpy(queue, broker_name(&broker, "queue"));
+        strcpy(created, broker_name(&broker, "s/a"));
         lane = attach_first(ring);
         renew(&lane);
         seat = attach_next(memfd, SHMB_ROLE_CONSUME);
         poll.fetch.lease = seat.attached.lease;
         call("poll", &poll, WIRE_OK);
         use_queue(queue);
+        use_template(created);
         detach(&seat);
         /* The same place is free at once. */
         seat = attach_next(memfd, SHMB_ROLE_CONSUME);
