@@ -25,7 +25,7 @@ typedef enum ShmbStatus {
         SHMB_STATUS_QUOTA,         /* the peer's uid is at its limit: EDQUOT */
         SHMB_STATUS_NO_MEMORY,     /* pages could not be reserved: ENOMEM */
         SHMB_STATUS_NO_LEASE,      /* not a lease of this client: ENOKEY */
-        SHMB_STATUS_REMOVED,       /* the region is no longer declared: EIDRM */
+        SHMB_STATUS_REMOVED,       /* the region is no longer declared, or removed: EIDRM */
         SHMB_STATUS_LOST,          /* its objects vanished under the broker: ENODATA */
         SHMB_STATUS_SHUTTING_DOWN, /* ESHUTDOWN */
         SHMB_STATUS_CONFIG,        /* reload: the files are wrong, nothing was changed: ENOEXEC */

@@ -112,7 +112,7 @@ static int move_fail(Move *move, const char *what, int r) {
                 why = "the region was replaced by a new generation: try again";
                 break;
         case -EIDRM:
-                why = "the region is no longer declared";
+                why = "the region was removed";
                 break;
         case -ESHUTDOWN:
                 why = "the broker ended the lease: see its journal";
