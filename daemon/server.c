@@ -374,9 +374,10 @@ static int server_start(Server *server, DeclSet *decls) {
                 return r;
         server_reserve_fds(server);
         r = takeover(server, decls);
+        if (r)
+                return SERVER_E_FAILED;
         bells_sweep(server);
-        if (r == 0)
-                r = reload_start(server, decls);
+        r = reload_start(server, decls);
         if (r == 0)
                 r = server_open_listeners(server);
         return r ? SERVER_E_FAILED : 0;
@@ -489,7 +490,8 @@ Server *server_free(Server *server) {
                 (void)notify_stopping("ending %zu leases", server->registry.n_leases);
         server_close_listeners(server);
         server_end_regions(server);
-        if (!server->handing_over)
+        /* One that did not start leaves its predecessor's to those who still listen. */
+        if (server->started && !server->handing_over)
                 bells_sweep(server);
         registry_deinit(&server->registry);
         quota_deinit(&server->quota);

@@ -6,6 +6,10 @@
  *
  * From the history that a record tells to what was true at its end. Pure; works on entries that
  * record_read() gave, and borrows from them.
+ *
+ * Each entry by itself is sound by then. What they say together is judged here, before anybody acts
+ * on it: a broker would not write down a region twice, an object that its region does not have or
+ * that has another name or size, a lane that there is not.
  */
 
 #include <stdbool.h>
@@ -23,12 +27,21 @@ struct FoldRegion {
         size_t n_objects, n_allocated;
 };
 
+enum {
+        _FOLD_E_SUCCESS,
+
+        FOLD_E_SENSELESS, /* no broker wrote this; the fold: fault_at, fault */
+};
+
 struct Fold {
         FoldRegion *regions; /* ascending by tag */
         size_t n_regions;
         const RecordLease **leases; /* not over, ascending by number; owned */
         size_t n_leases;
+        bool *over; /* by lease, while it is folded; owned */
         uint64_t next_lease, next_generation;
+        uint64_t fault_at; /* offset of the entry */
+        const char *fault; /* one clause, static */
 };
 
 /**
@@ -38,9 +51,10 @@ struct Fold {
  * @ret_fold:   zeroed; for fold_deinit() in any case
  *
  * A region stays as long as it has objects, also where its removal was begun: they must be looked
- * for.
+ * for. Of two leases on one lane or seat the younger is the one: that the other is over could not
+ * be written down.
  *
- * Return: 0, or -ENOMEM.
+ * Return: 0; FOLD_E_SENSELESS; -ENOMEM.
  */
 int fold_entries(const RecordEntry *entries, size_t n_entries, Fold *ret_fold);
 

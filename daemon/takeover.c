@@ -378,6 +378,16 @@ static void takeover_settle(Server *server) {
         }
 }
 
+static int takeover_say_damage(const Server *server, uint64_t at, const char *clause) {
+        const char *path = server->params.runtime_path;
+
+        log_plain(LOG_ERR, "%s/%s is damaged at offset %llu (%s): what a broker before this one "
+                  "made is not known, and nothing was touched; when no client is left, remove the "
+                  "file and %s/shmb.*.", path, RECORD_NAME, (unsigned long long)at, clause,
+                  BACKING_DIRECTORY);
+        return SERVER_E_FAILED;
+}
+
 static int takeover_read(Server *server, RecordContent *content) {
         const char *path = server->params.runtime_path;
         int r;
@@ -385,13 +395,17 @@ static int takeover_read(Server *server, RecordContent *content) {
         r = record_read(server->runtime_fd, server->boot_id, content);
         switch (r) {
         case 0:
+                if (content->torn)
+                        log_plain(LOG_NOTICE, "The broker before this one was killed while it "
+                                  "wrote the last entry of %s/%s, which nobody was told of.",
+                                  path, RECORD_NAME);
                 return 0;
         case RECORD_E_CORRUPT:
-                log_plain(LOG_ERR, "%s/%s is damaged at offset %llu: what a broker before this one "
-                          "made is not known, and nothing was touched; when no client is left, "
-                          "remove the file and %s/shmb.*.", path, RECORD_NAME,
-                          (unsigned long long)content->fault_at, BACKING_DIRECTORY);
-                break;
+                return takeover_say_damage(server, content->fault_at,
+                                           content->n_bytes == 0 ? "it is empty" :
+                                           content->fault_at == content->n_bytes
+                                                           ? "it was cut short"
+                                                           : "no broker wrote what is there");
         case RECORD_E_NEWER:
                 log_plain(LOG_ERR, "%s/%s was written by a newer broker (offset %llu); nothing was "
                           "touched: start that version.", path, RECORD_NAME,
@@ -448,16 +462,29 @@ static int takeover_apply(Server *server, const DeclSet *decls, const Fold *fold
         return 0;
 }
 
+static int takeover_fold(Server *server, const RecordContent *content, Fold *fold) {
+        int r;
+
+        r = fold_entries(content->entries, content->n_entries, fold);
+        if (r == FOLD_E_SENSELESS)
+                return takeover_say_damage(server, fold->fault_at, fold->fault);
+        if (r < 0) {
+                log_plain(LOG_ERR, "The broker has no memory for its record.");
+                return SERVER_E_FAILED;
+        }
+        return 0;
+}
+
 int takeover(Server *server, const DeclSet *decls) {
         RecordContent content = {};
         Fold fold = {};
         int r;
 
         r = takeover_read(server, &content);
-        if (r == 0) {
-                r = fold_entries(content.entries, content.n_entries, &fold);
-                r = r < 0 ? SERVER_E_FAILED : takeover_apply(server, decls, &fold);
-        }
+        if (r == 0)
+                r = takeover_fold(server, &content, &fold);
+        if (r == 0)
+                r = takeover_apply(server, decls, &fold);
         fold_deinit(&fold);
         record_content_deinit(&content);
         return r;
