@@ -8,6 +8,7 @@
  * when somebody wants the lane or seat, and what is still not proven then is replaced.
  */
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,13 +145,11 @@ void lapse_client(Server *server, LeaseClient *client, LeaseEnd how) {
                 lapse_lease(server, client->leases, how);
 }
 
-static Absent *lapse_find_absent(Server *server, const LeaseClient *client) {
-        Absent *absent;
+/* NULL where it is a connection's: whoever holds a lease is one or the other. */
+static Absent *lapse_absent_of_client(LeaseClient *client) {
+        void *absent = (char *)client - offsetof(Absent, client);
 
-        for (absent = server->absents; absent; absent = absent->next)
-                if (&absent->client == client)
-                        return absent;
-        return NULL;
+        return client->connected ? NULL : absent;
 }
 
 void lapse_absent_free(Absent *absent) {
@@ -167,7 +166,7 @@ void lapse_absent_free(Absent *absent) {
 }
 
 void lapse_adopt(Server *server, Lease *lease, LeaseClient *client) {
-        Absent *absent = lapse_find_absent(server, lease->client);
+        Absent *absent = lapse_absent_of_client(lease->client);
         int r;
 
         lease_move(lease, client);

@@ -60,7 +60,7 @@ static int fold_compare_leases(const void *a, const void *b) {
         return x < y ? -1 : x > y;
 }
 
-static FoldRegion *fold_find(Fold *fold, uint64_t tag) {
+FoldRegion *fold_find(const Fold *fold, uint64_t tag) {
         return fold->n_regions == 0 ? NULL
                                     : bsearch(&tag, fold->regions, fold->n_regions,
                                               sizeof(*fold->regions), fold_compare_tag);

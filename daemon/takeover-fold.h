@@ -22,6 +22,7 @@ typedef struct Fold Fold;
 typedef struct FoldRegion FoldRegion;
 
 struct FoldRegion {
+        struct Region *taken_over; /* of whoever acts on it; NULL at first */
         const RecordRegion *region;
         const RecordObject **objects; /* not yet removed, in the order they were made; owned */
         size_t n_objects, n_allocated;
@@ -57,6 +58,9 @@ struct Fold {
  * Return: 0; FOLD_E_SENSELESS; -ENOMEM.
  */
 int fold_entries(const RecordEntry *entries, size_t n_entries, Fold *ret_fold);
+
+/** fold_find() - the region of a tag, or NULL */
+FoldRegion *fold_find(const Fold *fold, uint64_t tag);
 
 /** fold_deinit() - idempotent */
 void fold_deinit(Fold *fold);

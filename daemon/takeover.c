@@ -37,6 +37,12 @@ typedef struct TakeoverCounts {
         size_t n_adopted, n_removed, n_leases;
 } TakeoverCounts;
 
+/* A lease of the record, and its holder if he lives. */
+typedef struct TakeoverLease {
+        const RecordLease *record;
+        Absent *absent;
+} TakeoverLease;
+
 static BackingObject takeover_describe(const Server *server, const RecordObject *object) {
         BackingObject described = {
                 .backing = object->backing,
@@ -182,7 +188,7 @@ static void takeover_tell(Server *server, const FoldRegion *fold, ShmbRegionStat
         close(fd);
 }
 
-static void takeover_objects(Server *server, const DeclSet *decls, const FoldRegion *fold,
+static void takeover_objects(Server *server, const DeclSet *decls, FoldRegion *fold,
                              TakeoverCounts *counts) {
         const Decl *decl = decl_set_find(decls, fold->region->name);
         const RegionObject *object;
@@ -190,6 +196,7 @@ static void takeover_objects(Server *server, const DeclSet *decls, const FoldReg
         size_t i;
 
         region = takeover_region(server, decl, fold);
+        fold->taken_over = region;
         if (!region)
                 takeover_tell(server, fold, decl ? SHMB_REGION_STALE : SHMB_REGION_REMOVED);
         for (i = 0; i < fold->n_objects; i++) {
@@ -211,18 +218,6 @@ static int takeover_on_death(sd_event_source *source, int fd, uint32_t revents, 
         lapse_absent_free(absent);
         server_arm(server);
         return 0;
-}
-
-static Absent *takeover_find_absent(Server *server, const RecordLease *record) {
-        Absent *absent;
-
-        for (absent = server->absents; absent; absent = absent->next)
-                if (absent->client.pid == record->pid &&
-                    absent->client.pid_started == record->pid_started &&
-                    absent->client.uid == record->uid &&
-                    memcmp(absent->client.uuid, record->client, SHMB_UUID_SIZE) == 0)
-                        return absent;
-        return NULL;
 }
 
 static Absent *takeover_new_absent(Server *server, const RecordLease *record, int pidfd) {
@@ -254,48 +249,88 @@ static Absent *takeover_new_absent(Server *server, const RecordLease *record, in
         return absent;
 }
 
+/* Who holds it, as far as leases of one client are told apart from another's. */
+static int takeover_compare_holders(const void *a, const void *b) {
+        const RecordLease *x = ((const TakeoverLease *)a)->record;
+        const RecordLease *y = ((const TakeoverLease *)b)->record;
+
+        if (x->pid != y->pid)
+                return x->pid < y->pid ? -1 : 1;
+        if (x->pid_started != y->pid_started)
+                return x->pid_started < y->pid_started ? -1 : 1;
+        if (x->uid != y->uid)
+                return x->uid < y->uid ? -1 : 1;
+        return memcmp(x->client, y->client, SHMB_UUID_SIZE);
+}
+
+static int takeover_compare_numbers(const void *a, const void *b) {
+        uint64_t x = ((const TakeoverLease *)a)->record->lease;
+        uint64_t y = ((const TakeoverLease *)b)->record->lease;
+
+        return x < y ? -1 : x > y;
+}
+
 /* The client that holds it, if it lives. */
 static Absent *takeover_client(Server *server, const RecordLease *record) {
-        Absent *absent = takeover_find_absent(server, record);
         int pidfd;
 
-        if (absent)
-                return absent;
         if (peer_find((pid_t)record->pid, record->pid_started, &pidfd))
                 return NULL;
         return takeover_new_absent(server, record, pidfd);
 }
 
-static Region *takeover_by_tag(Server *server, uint64_t tag) {
+/* Each process is looked for once, however many leases it had. */
+static void takeover_find_holders(Server *server, TakeoverLease *leases, size_t n_leases) {
         size_t i;
 
-        for (i = 0; i < server->registry.n_regions; i++)
-                if (server->registry.regions[i]->tag == tag)
-                        return server->registry.regions[i];
-        return NULL;
+        qsort(leases, n_leases, sizeof(*leases), takeover_compare_holders);
+        for (i = 0; i < n_leases; i++)
+                leases[i].absent = i > 0 && takeover_compare_holders(&leases[i - 1],
+                                                                     &leases[i]) == 0
+                                           ? leases[i - 1].absent
+                                           : takeover_client(server, leases[i].record);
+        qsort(leases, n_leases, sizeof(*leases), takeover_compare_numbers);
 }
 
-static void takeover_lease(Server *server, const RecordLease *record, TakeoverCounts *counts) {
-        Region *region = takeover_by_tag(server, record->tag);
+static void takeover_lease(Server *server, Region *region, const TakeoverLease *held,
+                           TakeoverCounts *counts) {
+        const RecordLease *record = held->record;
         ObjectsFault fault;
-        Absent *absent;
         Lease *lease;
 
-        if (!region || record->role >= _SHMB_ROLE_N)
+        if (lease_restore(&server->registry, region, &held->absent->client, record->role,
+                          record->index, record->lease, record->since_ns, &lease))
                 return;
-        absent = takeover_client(server, record);
-        if (!absent)
-                return;
-        if (lease_restore(&server->registry, region, &absent->client, record->role,
-                          record->index, record->lease, record->since_ns, &lease)) {
-                if (!absent->client.leases)
-                        lapse_absent_free(absent);
-                return;
-        }
-
         lease->request = record->request;
         (void)objects_map_control(server, region, &fault);
         counts->n_leases++;
+}
+
+static int takeover_leases(Server *server, const Fold *fold, TakeoverCounts *counts) {
+        TakeoverLease *leases = calloc(fold->n_leases + 1, sizeof(*leases));
+        const FoldRegion *region;
+        Absent *absent, *next;
+        size_t i;
+
+        if (!leases)
+                return -ENOMEM;
+        for (i = 0; i < fold->n_leases; i++)
+                leases[i].record = fold->leases[i];
+        takeover_find_holders(server, leases, fold->n_leases);
+        for (i = 0; i < fold->n_leases; i++) {
+                region = fold_find(fold, leases[i].record->tag);
+                if (region && region->taken_over && leases[i].absent)
+                        takeover_lease(server, region->taken_over, &leases[i], counts);
+        }
+        free(leases);
+
+        /* Of what is no more. */
+        for (absent = server->absents; absent; absent = next) {
+                next = absent->next;
+                if (!absent->client.leases)
+                        lapse_absent_free(absent);
+        }
+        return 0;
 }
 
 /* Where it cannot be had again its holder is not woken any more: what he does then finds out. */
@@ -438,7 +473,7 @@ static void takeover_say(const TakeoverCounts *counts) {
                   counts->n_adopted, counts->n_leases, counts->n_removed);
 }
 
-static int takeover_apply(Server *server, const DeclSet *decls, const Fold *fold) {
+static int takeover_apply(Server *server, const DeclSet *decls, Fold *fold) {
         TakeoverCounts counts = {};
         size_t i;
         int r;
@@ -447,8 +482,11 @@ static int takeover_apply(Server *server, const DeclSet *decls, const Fold *fold
         server->registry.next_generation = fold->next_generation;
         for (i = 0; i < fold->n_regions; i++)
                 takeover_objects(server, decls, &fold->regions[i], &counts);
-        for (i = 0; i < fold->n_leases; i++)
-                takeover_lease(server, fold->leases[i], &counts);
+        r = takeover_leases(server, fold, &counts);
+        if (r < 0) {
+                log_plain(LOG_ERR, "The broker has no memory for the leases of its record.");
+                return SERVER_E_FAILED;
+        }
 
         /* Written before the settling, which writes down what it proves and replaces. */
         r = ledger_begin(server);
