@@ -156,6 +156,14 @@ bool objects_prove(Server *server, Region *region, RegionParty *party);
 int objects_replace(Server *server, Region *region, RegionParty *party, bool keep,
                     const char *reason, ObjectsFault *fault);
 
+/**
+ * objects_renew() - the same where there is no predecessor any more, nor anything left of it
+ *
+ * Return: 0; OBJECTS_E_FAILED; OBJECTS_E_LOST.
+ */
+int objects_renew(Server *server, Region *region, RegionParty *party, const char *reason,
+                  ObjectsFault *fault);
+
 /** objects_sweep() - forget replaced objects that nobody has any more; their pages are free then */
 void objects_sweep(Region *region);
 

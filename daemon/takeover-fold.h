@@ -22,7 +22,9 @@ typedef struct Fold Fold;
 typedef struct FoldRegion FoldRegion;
 
 struct FoldRegion {
-        struct Region *taken_over; /* of whoever acts on it; NULL at first */
+        /* Of whoever acts on it: */
+        struct Region *taken_over;
+        bool held; /* by a lease of the record */
         const RecordRegion *region;
         const RecordObject **objects; /* not yet removed, in the order they were made; owned */
         size_t n_objects, n_allocated;

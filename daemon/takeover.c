@@ -29,6 +29,7 @@
 #include "daemon/sys/clock.h"
 #include "daemon/sys/peer.h"
 #include "daemon/takeover-fold.h"
+#include "daemon/takeover-recall.h"
 #include "daemon/takeover.h"
 #include "daemon/vault.h"
 #include "memory/layout.h"
@@ -114,6 +115,24 @@ static bool takeover_same_shape(const Decl *decl, const RecordRegion *record) {
         return decl_same_shape(decl, &recorded);
 }
 
+/*
+ * Without a name it is nobody's any more when nobody had it mapped: then nobody misses what was in
+ * it. It is made anew behind the leases, in the epoch behind all that are known.
+ */
+static bool takeover_can_miss(const FoldRegion *fold, RegionObject *object) {
+        size_t i;
+
+        if (fold->region->backing != SHMB_BACKING_MEMFD || object->kind == SHMB_OBJECT_CONTROL ||
+            object->kind == SHMB_OBJECT_DATA)
+                return false;
+        for (i = 0; i < fold->n_objects; i++)
+                if (fold->objects[i]->kind == object->kind &&
+                    fold->objects[i]->index == object->index &&
+                    fold->objects[i]->epoch > object->epoch)
+                        object->epoch = fold->objects[i]->epoch;
+        return true;
+}
+
 /* Set the table of @region to what is there. Return: false if something is missing. */
 static bool takeover_match(Server *server, const FoldRegion *fold, Region *region) {
         const RecordObject *found;
@@ -124,6 +143,8 @@ static bool takeover_match(Server *server, const FoldRegion *fold, Region *regio
         for (i = 0; i < region->n_objects; i++) {
                 object = &region->objects[i];
                 found = takeover_pick(server, fold, object->kind, object->index);
+                if (!found && takeover_can_miss(fold, object))
+                        continue;
                 if (!found || found->size_bytes != object->size_bytes)
                         return false;
                 object->epoch = found->epoch;
@@ -131,6 +152,9 @@ static bool takeover_match(Server *server, const FoldRegion *fold, Region *regio
                 object->ino = found->ino;
                 described = takeover_describe(server, found);
                 object->fd = vault_take(server, &described);
+                if (found->backing == SHMB_BACKING_MEMFD)
+                        region->body->mortal |= !vault_keep_found(server, region, found->name,
+                                                                  object->fd);
         }
         return true;
 }
@@ -203,7 +227,7 @@ static void takeover_objects(Server *server, const DeclSet *decls, FoldRegion *f
                 object = region ? region_object(region, fold->objects[i]->kind,
                                                 fold->objects[i]->index)
                                 : NULL;
-                if (object && object->epoch == fold->objects[i]->epoch)
+                if (object && object->ino != 0 && object->epoch == fold->objects[i]->epoch)
                         counts->n_adopted++;
                 else
                         takeover_unlink(server, fold->objects[i], counts);
@@ -394,6 +418,22 @@ static void takeover_read_parties(Server *server, Region *region) {
         close(fd);
 }
 
+/* What nobody had mapped any more, as far as it could be seen. */
+static void takeover_renew(Server *server, Region *region) {
+        RegionParty *party;
+        ObjectsFault fault;
+        size_t i;
+
+        for (i = 0; i < region->n_parties && region->state == SHMB_REGION_LIVE; i++) {
+                party = &region->parties[i];
+                if (region_party_object(region, party)->ino != 0 ||
+                    objects_renew(server, region, party, "nobody had it mapped any more", &fault))
+                        continue;
+                if (party->lease)
+                        lapse_evict(server, party->lease, "its memory was not found again");
+        }
+}
+
 /* Behind the leases: who has none left its lane or seat to be proven. */
 static void takeover_settle(Server *server) {
         ObjectsFault fault;
@@ -405,6 +445,7 @@ static void takeover_settle(Server *server) {
                 takeover_read_parties(server, region);
                 if (objects_map_control(server, region, &fault))
                         continue;
+                takeover_renew(server, region);
                 for (j = 0; j < region->n_parties; j++)
                         (void)lapse_party(server, region, &region->parties[j]);
                 objects_publish_all(region);
@@ -521,6 +562,10 @@ int takeover(Server *server, const DeclSet *decls) {
         r = takeover_read(server, &content);
         if (r == 0)
                 r = takeover_fold(server, &content, &fold);
+        if (r == 0 && takeover_recall(server, &fold) < 0) {
+                log_plain(LOG_ERR, "The broker has no memory to look for that of its clients.");
+                r = SERVER_E_FAILED;
+        }
         if (r == 0)
                 r = takeover_apply(server, decls, &fold);
         fold_deinit(&fold);

@@ -358,32 +358,6 @@ static void test_restart_keeps_the_lease_of_who_has_not_come_back(void **state) 
         broker_end(&broker);
 }
 
-/* Without a service manager that keeps it, sealed memory goes with its broker: those who have it
- * keep it, those who come get a new one. */
-static void test_restart_by_hand_makes_sealed_memory_anew(void **state) {
-        CallerLease before, after;
-        Caller caller;
-
-        begin();
-        assert_int_equal(caller_begin(&caller, broker.socket), 0);
-        assert_int_equal(caller_attach(&caller, broker_name(&broker, "sealed"), SHMB_ROLE_READ,
-                                       &before),
-                         0);
-        caller_close(&caller);
-        broker_kill(&broker);
-        broker_start(&broker);
-        assert_int_equal(region_now("sealed").state, SHMB_REGION_LIVE);
-        assert_int_equal(caller_begin(&caller, broker.socket), 0);
-        assert_int_equal(caller_attach(&caller, broker_name(&broker, "sealed"), SHMB_ROLE_READ,
-                                       &after),
-                         0);
-        assert_true(after.attached.tag != before.attached.tag);
-        caller_lease_close(&before);
-        caller_lease_close(&after);
-        caller_close(&caller);
-        broker_end(&broker);
-}
-
 static void make_file(const char *path, uid_t uid) {
         int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
@@ -486,7 +460,6 @@ int main(void) {
                 TEST(test_restart_after_a_hand_over),
                 TEST(test_restart_sees_who_died_meanwhile),
                 TEST(test_restart_keeps_the_lease_of_who_has_not_come_back),
-                TEST(test_restart_by_hand_makes_sealed_memory_anew),
                 TEST(test_restart_removes_what_is_left_over_and_nothing_else),
                 TEST(test_restart_in_the_middle_of_everything_leaves_nothing),
         };
