@@ -8,14 +8,16 @@
  * refused and ends nothing.
  */
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include "daemon/request.h"
 #include "protocol/wire.h"
 
-static_assert(WIRE_VERSION_MINOR == 0, "request_hello() must choose the smaller minor version");
+/* What both sides know. */
+static uint32_t request_minor(uint32_t theirs, uint32_t ours) {
+        return theirs < ours ? theirs : ours;
+}
 
 static void request_hello(Conn *conn, const WireMessage *message) {
         const WireHello *hello = &message->hello;
@@ -24,8 +26,7 @@ static void request_hello(Conn *conn, const WireMessage *message) {
                 .id = message->id,
                 .welcome = {
                         .major = WIRE_VERSION_MAJOR,
-                        /* the smaller of both sides', and ours is the first */
-                        .minor = WIRE_VERSION_MINOR,
+                        .minor = request_minor(hello->minor, WIRE_VERSION_MINOR),
                         .version = PACKAGE_VERSION,
                         .admin = conn->admin,
                 },
