@@ -169,11 +169,15 @@ static bool is_own(const struct shmb_region *r, const WireObject *said) {
 }
 
 static int take_object(struct shmb_region *r, const WireObject *said, int fd) {
-        const ShmbGrant grant = { &r->geometry,  r->backing,     r->tag,
-                                  r->generation, &r->c->process, &r->lost };
+        const ShmbGrant grant = { &r->geometry,   r->backing, r->tag, r->generation,
+                                  &r->c->process, &r->lost,   r->keep };
         ShmbObject *place = place_of(r, said);
         int result;
 
+        if (place && place->memory && place->writable && !said->writable && r->keep) {
+                shmb__object_keep(place, fd);
+                return 0;
+        }
         if (!place || place->memory)
                 return refuse_grant(r, -EPROTO, "an object too many");
         if (said->writable != is_own(r, said))
@@ -342,6 +346,7 @@ static int take_grant(struct shmb_region *r, const WireAttached *said, const Shm
         r->generation = said->generation;
         r->tag = said->tag;
         r->index = said->index;
+        r->keep = said->keep;
         memcpy(r->type, said->type, strlen(said->type) + 1);
 
         result = take_geometry(r, &said->geometry, want);
@@ -387,7 +392,8 @@ static int attach_locked(struct shmb_region *r, const struct shmb_attach *want,
         int result;
 
         request.attach = (WireAttach){ r->name, r->role, want->kind, want->item_size,
-                                       want->item_align, want->type, want->region_size };
+                                       want->item_align, want->type, want->region_size,
+                                       .keeps = true };
         result = shmb__call(r->c, &request, WIRE_ATTACHED, deadline, &reply, &fds);
         if (result < 0)
                 return result;

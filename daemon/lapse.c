@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/await.h"
 #include "daemon/bells.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
@@ -91,7 +92,7 @@ static void lapse_idle(Server *server, Region *region) {
                 registry_remove(&server->registry, region);
                 return;
         }
-        if (region->state != SHMB_REGION_LOST)
+        if (region->state != SHMB_REGION_LOST && !region->body->awaited)
                 return;
         objects_remove(server, region, "it was lost, and nobody holds it any more");
         if (region->decl->lifetime == SHMB_LIFETIME_ON_DEMAND)
@@ -122,6 +123,8 @@ static void lapse_end(Server *server, Lease *lease, LeaseEnd how) {
         objects_sweep(effects.region);
         if (effects.idle)
                 lapse_idle(server, effects.region);
+        else
+                await_check(server, effects.region);
 }
 
 void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {

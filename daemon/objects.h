@@ -54,6 +54,8 @@ struct RegionBody {
         uint32_t uid;    /* on whose account the bytes are; QUOTA_UID_BROKER the broker's own */
         bool adopted;    /* a predecessor made them */
         bool mortal;     /* memfd: not all of them would outlive the broker (daemon/vault.h) */
+        bool held;       /* when this broker began to end */
+        bool awaited;    /* not all of them are there yet (daemon/await.h) */
         ObjectsGrave *graves;
         size_t n_graves;
         int *bells;     /* by party: its FIFO or -1; NULL where nobody polls (daemon/bells.h) */

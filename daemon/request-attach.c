@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/await.h"
 #include "daemon/core/policy.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
@@ -162,8 +163,13 @@ static bool attach_ensure_live(Conn *conn, uint64_t id, Region *region) {
         ObjectsFault fault;
         uint32_t uid;
 
-        if (region->state == SHMB_REGION_LIVE)
+        if (region->state == SHMB_REGION_LIVE && !region->body->awaited)
                 return true;
+        if (region->state == SHMB_REGION_LIVE) {
+                await_explain(region, &fault);
+                attach_refuse_fault(conn, id, &fault);
+                return false;
+        }
         if (region->state == SHMB_REGION_LOST && region->n_leases > 0) {
                 conn_refuse(conn, id, SHMB_STATUS_LOST,
                             "region \"%s\" is lost (%s); it is made anew when the %zu clients "
@@ -283,6 +289,30 @@ static int attach_open(Conn *conn, const Lease *lease, RegionObject *object,
         return 0;
 }
 
+/* What the client may write, to read: it will be asked for it. */
+static int attach_open_twins(Conn *conn, const Lease *lease, const RegionObject *single,
+                             WireAttached *attached, AttachFds *fds, ObjectsFault *fault) {
+        Region *region = lease->region;
+        RegionObject *object;
+        size_t i;
+        int r = 0;
+
+        attached->keep = lease->keeps && region->body->mortal && !conn->server->recalls;
+        for (i = 0; r == 0 && attached->keep && i < region->n_objects; i++) {
+                object = &region->objects[i];
+                if (!lease_object_is_writable(lease, object) || (single && single != object) ||
+                    fds->n_fds == SHMB_OBJECTS_MAX)
+                        continue;
+                r = objects_open(conn->server, region, object, false, &fds->fds[fds->n_fds],
+                                 fault);
+                if (r == 0) {
+                        fds->n_fds++;
+                        attach_add_object(attached, object, false);
+                }
+        }
+        return r;
+}
+
 /* The whole answer: every object that the lease grants, or only @single. */
 static int attach_answer(Conn *conn, uint64_t id, const Lease *lease, RegionObject *single,
                          bool *ret_sent, ObjectsFault *fault) {
@@ -298,6 +328,8 @@ static int attach_answer(Conn *conn, uint64_t id, const Lease *lease, RegionObje
                            : lease_object_is_granted(lease, &region->objects[i]))
                         r = attach_open(conn, lease, &region->objects[i], &reply.attached, &fds,
                                         fault);
+        if (r == 0)
+                r = attach_open_twins(conn, lease, single, &reply.attached, &fds, fault);
         if (r == 0)
                 *ret_sent = conn_reply(conn, &reply, fds.fds, fds.n_fds);
         attach_close(&fds);
@@ -422,6 +454,7 @@ void request_attach(Conn *conn, const WireMessage *message) {
                 attach_refuse_lease(conn, message->id, region, attach->role, r);
                 return;
         }
+        lease->keeps = attach->keeps;
         attach_grant(conn, message->id, lease, &effects);
 }
 

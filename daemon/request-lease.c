@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "daemon/await.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
 #include "daemon/request.h"
@@ -60,5 +61,10 @@ void request_resume(Conn *conn, const WireMessage *message) {
         reply.resumed.verdict = resume_judge(conn, &message->resume, &lease);
         if (lease && lease->client != &conn->client)
                 lapse_adopt(conn->server, lease, &conn->client);
+        if (lease)
+                lease->keeps = message->resume.keeps;
+        reply.resumed.wanted = lease && await_wants(lease);
         conn_reply(conn, &reply, NULL, 0);
+        if (lease && !lease->keeps)
+                await_nothing(conn->server, lease);
 }

@@ -63,17 +63,23 @@ static bool request_is_admin(Conn *conn, const WireMessage *message) {
         return false;
 }
 
-void request_handle(Conn *conn, const WireMessage *message) {
+static bool request_is_in_order(Conn *conn, const WireMessage *message) {
         /* Id 0: no answer is wanted. Only for what needs none. */
         if (message->id == 0 && message->type != WIRE_SEGMENT &&
             (message->type != WIRE_MAPPED || message->mapped.status == EBADMSG)) {
                 request_out_of_order(conn, message, "a request needs an id other than 0");
-                return;
+                return false;
         }
         if (conn->greeted == (message->type == WIRE_HELLO)) {
                 request_out_of_order(conn, message, "hello comes first, and once");
-                return;
+                return false;
         }
+        return true;
+}
+
+void request_handle(Conn *conn, const WireMessage *message) {
+        if (!request_is_in_order(conn, message))
+                return;
 
         switch ((WireType)message->type) {
         case WIRE_HELLO:
@@ -114,6 +120,9 @@ void request_handle(Conn *conn, const WireMessage *message) {
                 return;
         case WIRE_SEGMENT:
                 request_segment(conn, message);
+                return;
+        case WIRE_OFFER:
+                request_offer(conn, message);
                 return;
         case WIRE_WATCH:
                 request_watch(conn, message);

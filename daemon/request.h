@@ -44,5 +44,8 @@ void request_fill_geometry(const Decl *decl, WireGeometry *ret_geometry);
 /* watch.c; answers when there is something to tell */
 void request_watch(Conn *conn, const WireMessage *message);
 
+/* await.c */
+void request_offer(Conn *conn, const WireMessage *message);
+
 /* request-admin.c */
 void request_admin(Conn *conn, const WireMessage *message);

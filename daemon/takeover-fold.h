@@ -25,6 +25,7 @@ struct FoldRegion {
         /* Of whoever acts on it: */
         struct Region *taken_over;
         bool held; /* by a lease of the record */
+        bool alive; /* and so is a process that has one */
         const RecordRegion *region;
         const RecordObject **objects; /* not yet removed, in the order they were made; owned */
         size_t n_objects, n_allocated;

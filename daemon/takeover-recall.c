@@ -77,22 +77,29 @@ static int recall_begin(Recall *recall, const Server *server, const Fold *fold) 
         return 0;
 }
 
-static void recall_search(Recall *recall) {
-        const RecordLease *holder;
-        pid_t pid;
-        size_t i;
+/* Whether the process lives; what it has is found. */
+static bool recall_ask(Recall *recall, const RecordLease *holder) {
+        pid_t pid = (pid_t)holder->pid;
         int pidfd;
 
-        for (i = 0; i < recall->n_holders && recall->n_found < recall->n_wanted; i++) {
-                holder = recall->holders[i];
-                if (i > 0 && recall_compare_holders(&recall->holders[i - 1],
-                                                    &recall->holders[i]) == 0)
-                        continue;
-                pid = (pid_t)holder->pid;
-                if (peer_find(pid, holder->pid_started, &pidfd))
-                        continue;
+        if (peer_find(pid, holder->pid_started, &pidfd))
+                return false;
+        if (recall->n_found < recall->n_wanted)
                 recall->n_found += recall_from(pid, recall->wanted, recall->n_wanted);
-                close(pidfd);
+        close(pidfd);
+        return true;
+}
+
+static void recall_search(Recall *recall, const Fold *fold) {
+        bool alive = false;
+        size_t i;
+
+        for (i = 0; i < recall->n_holders; i++) {
+                if (i == 0 || recall_compare_holders(&recall->holders[i - 1],
+                                                     &recall->holders[i]) != 0)
+                        alive = recall_ask(recall, recall->holders[i]);
+                if (alive)
+                        fold_find(fold, recall->holders[i]->tag)->alive = true;
         }
 }
 
@@ -136,7 +143,7 @@ int takeover_recall(Server *server, const Fold *fold) {
 
         r = recall_begin(&recall, server, fold);
         if (r == 0) {
-                recall_search(&recall);
+                recall_search(&recall, fold);
                 r = recall_store(&recall, server, fold);
         }
         recall_deinit(&recall);

@@ -7,10 +7,7 @@
  * what is there, and goes on or is removed. Leases: the holder is the process of the recorded
  * number that was born at the recorded time; if it lives, its lease does, without a connection
  * until it comes back. The rest: a lane or seat whose holder is gone is one more death, and needs
- * the proof like any other.
- *
- * Counts of deaths and detaches go on from the control object, which only a broker ever wrote:
- * peers compare them with what they saw last.
+ * the proof like any other (daemon/takeover-settle.h).
  */
 
 #include <errno.h>
@@ -20,8 +17,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "daemon/bells.h"
-#include "daemon/core/segments.h"
+#include "daemon/await.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
@@ -30,9 +26,9 @@
 #include "daemon/sys/peer.h"
 #include "daemon/takeover-fold.h"
 #include "daemon/takeover-recall.h"
+#include "daemon/takeover-settle.h"
 #include "daemon/takeover.h"
 #include "daemon/vault.h"
-#include "memory/layout.h"
 
 typedef struct TakeoverCounts {
         size_t n_adopted, n_removed, n_leases;
@@ -133,6 +129,28 @@ static bool takeover_can_miss(const FoldRegion *fold, RegionObject *object) {
         return true;
 }
 
+/* A client that lives may have it, and nobody but it can tell: it is waited for. */
+static bool takeover_awaits(const Server *server, const FoldRegion *fold, Region *region,
+                            RegionObject *object) {
+        const RecordObject *newest = NULL;
+        size_t i;
+
+        if (fold->region->backing != SHMB_BACKING_MEMFD || !fold->alive || server->recalls)
+                return false;
+        for (i = 0; i < fold->n_objects; i++)
+                if (fold->objects[i]->kind == object->kind &&
+                    fold->objects[i]->index == object->index &&
+                    (!newest || fold->objects[i]->epoch > newest->epoch))
+                        newest = fold->objects[i];
+        if (!newest)
+                return false;
+        object->epoch = newest->epoch;
+        object->dev = newest->dev;
+        object->ino = newest->ino;
+        region->body->awaited = region->body->mortal = true;
+        return true;
+}
+
 /* Set the table of @region to what is there. Return: false if something is missing. */
 static bool takeover_match(Server *server, const FoldRegion *fold, Region *region) {
         const RecordObject *found;
@@ -143,7 +161,8 @@ static bool takeover_match(Server *server, const FoldRegion *fold, Region *regio
         for (i = 0; i < region->n_objects; i++) {
                 object = &region->objects[i];
                 found = takeover_pick(server, fold, object->kind, object->index);
-                if (!found && takeover_can_miss(fold, object))
+                if (!found && (takeover_awaits(server, fold, region, object) ||
+                               takeover_can_miss(fold, object)))
                         continue;
                 if (!found || found->size_bytes != object->size_bytes)
                         return false;
@@ -188,6 +207,8 @@ static Region *takeover_region(Server *server, const Decl *decl, const FoldRegio
         (void)quota_charge(&server->quota, &region->body->charge, record->uid, QUOTA_BYTES,
                            region_size_bytes(region));
         region_go_live(region, clock_boottime_ns());
+        if (region->body->awaited)
+                await_begin(region);
         return region;
 }
 
@@ -357,101 +378,13 @@ static int takeover_leases(Server *server, const Fold *fold, TakeoverCounts *cou
         return 0;
 }
 
-/* Where it cannot be had again its holder is not woken any more: what he does then finds out. */
-static void takeover_restore_bell(Server *server, Region *region, const RegionParty *party,
-                                  const ShmbParty *entry) {
-        uint32_t polls;
-        int r;
-
-        /* A private copy, as below. */
-        memcpy(&polls, &entry->polls, sizeof(polls));
-        if (!party->lease || !polls)
-                return;
-        r = bells_restore(server, region, party);
-        if (r < 0)
-                log_plain(LOG_WARNING, "The FIFO of lease %llu on region \"%s\" is gone: %s.",
-                          (unsigned long long)party->lease->id, region->decl->name,
-                          strerror(-r));
-}
-
-static void takeover_restore_segments(const Region *region, RegionParty *party,
-                                      const ShmbParty *entry) {
-        uint64_t freed, backed;
-
-        /* A private copy, as below. */
-        memcpy(&freed, &entry->freed, sizeof(freed));
-        memcpy(&backed, &entry->backed, sizeof(backed));
-        if (party->role == SHMB_ROLE_PRODUCE)
-                segments_restore(&party->segments, &region->decl->geometry, freed, backed);
-}
-
-/* What the last broker told peers goes on; who held a lane or seat and has no lease now is dead. */
-static void takeover_read_parties(Server *server, Region *region) {
-        RegionParty *party;
-        ObjectsFault fault;
-        uint32_t occupancy;
-        ShmbParty entry;
-        size_t i;
-        int fd;
-
-        if (objects_open(server, region, &region->objects[0], false, &fd, &fault))
-                return;
-        for (i = 0; i < region->n_parties; i++) {
-                party = &region->parties[i];
-                /* Nobody holds the group, its consumers share it. */
-                if (party->role == SHMB_ROLE_NONE)
-                        continue;
-                if (!party->lease)
-                        party->occupancy = SHMB_PARTY_UNPROVEN;
-                if (backing_read(fd, offsetof(ShmbControl, parties) + i * sizeof(entry), &entry,
-                                 sizeof(entry)) != 0)
-                        continue;
-                /* A private copy, of what only a broker wrote: a plain copy is enough. */
-                memcpy(&party->n_deaths, &entry.n_deaths, sizeof(party->n_deaths));
-                memcpy(&party->n_detaches, &entry.n_detaches, sizeof(party->n_detaches));
-                memcpy(&occupancy, &entry.occupancy, sizeof(occupancy));
-                memcpy(&party->last_lease, &entry.lease, sizeof(party->last_lease));
-                party->n_deaths += !party->lease && occupancy == SHMB_PARTY_HELD;
-                takeover_restore_bell(server, region, party, &entry);
-                takeover_restore_segments(region, party, &entry);
-        }
-        close(fd);
-}
-
-/* What nobody had mapped any more, as far as it could be seen. */
-static void takeover_renew(Server *server, Region *region) {
-        RegionParty *party;
-        ObjectsFault fault;
-        size_t i;
-
-        for (i = 0; i < region->n_parties && region->state == SHMB_REGION_LIVE; i++) {
-                party = &region->parties[i];
-                if (region_party_object(region, party)->ino != 0 ||
-                    objects_renew(server, region, party, "nobody had it mapped any more", &fault))
-                        continue;
-                if (party->lease)
-                        lapse_evict(server, party->lease, "its memory was not found again");
-        }
-}
-
-/* Behind the leases: who has none left its lane or seat to be proven. */
+/* Behind the leases. */
 static void takeover_settle(Server *server) {
-        ObjectsFault fault;
-        Region *region;
-        size_t i, j;
+        size_t i;
 
-        for (i = 0; i < server->registry.n_regions; i++) {
-                region = server->registry.regions[i];
-                takeover_read_parties(server, region);
-                if (objects_map_control(server, region, &fault))
-                        continue;
-                takeover_renew(server, region);
-                for (j = 0; j < region->n_parties; j++)
-                        (void)lapse_party(server, region, &region->parties[j]);
-                objects_publish_all(region);
-                if (region->n_leases == 0)
-                        control_deinit(&region->body->control);
-        }
+        for (i = 0; i < server->registry.n_regions; i++)
+                if (!server->registry.regions[i]->body->awaited)
+                        settle_region(server, server->registry.regions[i]);
 }
 
 static int takeover_say_damage(const Server *server, uint64_t at, const char *clause) {

@@ -24,9 +24,8 @@ enum {
 /* How much PID 1 keeps: systemd says it since 254; else what our unit asks for. */
 static size_t vault_max(void) {
         const char *said = getenv("FDSTORE");
-        unsigned long n = said ? strtoul(said, NULL, 10) : 0;
 
-        return n > 0 ? n : VAULT_MAX;
+        return said ? strtoul(said, NULL, 10) : VAULT_MAX;
 }
 
 static int vault_compare(const void *left, const void *right) {

@@ -39,6 +39,7 @@ typedef enum WireType {
         WIRE_SEGMENT, /* -> WIRE_OK: how far one is in a lane of a queue, and wants to go */
         WIRE_KICK,    /* -> WIRE_REPORT: end a lease, whoever holds it; admin */
         WIRE_WATCH = 17, /* -> WIRE_EVENTS, when there are some */
+        WIRE_OFFER = 18, /* -> WIRE_OK + fd: a socket for what the client keeps of a region */
         /* replies */
         WIRE_OK = 64,
         WIRE_ERROR,
@@ -73,6 +74,7 @@ typedef struct WireAttach {
         uint32_t item_align;
         const char *type;
         uint64_t region_size;
+        bool keeps; /* the client keeps descriptors where it is asked to */
 } WireAttach;
 
 /* One object of a region; repeated in WireAttached in the order of the fds. */
@@ -92,7 +94,9 @@ typedef struct WireAttached {
         WireGeometry geometry;
         const char *type; /* item.type, "" if none */
         uint32_t n_objects;
+        /* With `keep`, what the client may write comes once more behind them all, to read. */
         WireObject objects[SHMB_OBJECTS_MAX];
+        bool keep; /* a successor of this broker will have them from its clients alone */
 } WireAttached;
 
 typedef struct WireMapped {
@@ -124,6 +128,7 @@ typedef struct WireResume {
         uint64_t lease;
         uint64_t generation;
         uint32_t epoch; /* of the client's own object */
+        bool keeps;     /* as of WireAttach */
 } WireResume;
 
 typedef enum WireVerdict {
@@ -135,7 +140,12 @@ typedef enum WireVerdict {
 
 typedef struct WireResumed {
         uint32_t verdict;
+        bool wanted; /* the broker has not all of its objects: WIRE_OFFER what is kept */
 } WireResumed;
+
+typedef struct WireOffer {
+        uint64_t lease;
+} WireOffer;
 
 typedef struct WireError {
         uint32_t status; /* ShmbStatus */
@@ -156,6 +166,7 @@ typedef struct WireMessage {
                 WireSegment segment;
                 WireResume resume;
                 WireResumed resumed;
+                WireOffer offer;
                 WireList list;
                 WireListing listing;
                 WireWho who;

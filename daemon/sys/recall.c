@@ -51,26 +51,54 @@ static RecallWanted *recall_want(RecallWanted *wanted, size_t n_wanted, uint64_t
         return found && found->fd < 0 ? found : NULL;
 }
 
-/* Follow a link of /proc to what may be wanted; how many were found. */
-static size_t recall_open(const char *path, RecallWanted *wanted, size_t n_wanted) {
+bool recall_take(int fd, RecallWanted *wanted, size_t n_wanted) {
         char again[RECALL_PATH_MAX];
-        RecallWanted *found = NULL;
+        RecallWanted *found;
         struct statx st;
+
+        if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_TYPE, &st) < 0 ||
+            !S_ISREG(st.stx_mode))
+                return false;
+        found = recall_want(wanted, n_wanted, makedev(st.stx_dev_major, st.stx_dev_minor),
+                            st.stx_ino);
+        if (!found)
+                return false;
+        snprintf(again, sizeof(again), "/proc/self/fd/%d", fd);
+        found->fd = open(again, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        return found->fd >= 0;
+}
+
+/* Follow a link of /proc to what may be wanted. */
+static bool recall_open(const char *path, RecallWanted *wanted, size_t n_wanted) {
+        bool taken;
         int fd;
 
         fd = open(path, O_PATH | O_CLOEXEC);
         if (fd < 0)
-                return 0;
-        if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO | STATX_TYPE, &st) == 0 &&
-            S_ISREG(st.stx_mode))
-                found = recall_want(wanted, n_wanted, makedev(st.stx_dev_major, st.stx_dev_minor),
-                                    st.stx_ino);
-        if (found) {
-                snprintf(again, sizeof(again), "/proc/self/fd/%d", fd);
-                found->fd = open(again, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        }
+                return false;
+        taken = recall_take(fd, wanted, n_wanted);
         close(fd);
-        return found && found->fd >= 0;
+        return taken;
+}
+
+/* Our own program is mapped; who may follow that link may follow others'. */
+bool recall_may_look(void) {
+        DIR *directory = opendir("/proc/self/map_files");
+        struct dirent *entry;
+        int fd = -1;
+
+        if (!directory)
+                return false;
+        while (fd < 0 && (entry = readdir(directory)))
+                if (entry->d_name[0] != '.') {
+                        fd = openat(dirfd(directory), entry->d_name, O_PATH | O_CLOEXEC);
+                        if (fd < 0)
+                                break;
+                }
+        closedir(directory);
+        if (fd >= 0)
+                close(fd);
+        return fd >= 0;
 }
 
 static size_t recall_from_maps(pid_t pid, RecallWanted *wanted, size_t n_wanted) {

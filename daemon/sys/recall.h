@@ -13,6 +13,7 @@
  * for anybody.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +28,18 @@ void recall_sort(RecallWanted *wanted, size_t n_wanted);
 
 /** recall_find() - the one of an inode, found or not; NULL if it is not wanted */
 RecallWanted *recall_find(RecallWanted *wanted, size_t n_wanted, uint64_t dev, uint64_t ino);
+
+/** recall_may_look() - whether this process sees what others have mapped */
+bool recall_may_look(void);
+
+/**
+ * recall_take() - what a descriptor is of, if it is wanted
+ * @fd:         of whoever; stays open
+ *
+ * Return: whether it was wanted and not found before; it is found now, through a descriptor of its
+ * own.
+ */
+bool recall_take(int fd, RecallWanted *wanted, size_t n_wanted);
 
 /**
  * recall_from() - look for inodes in one process

@@ -16,6 +16,11 @@
 
 #define LOAD_PATIENCE_NS 100000000
 
+enum {
+        /* Now and then each looks after its connection, as a program in an event loop does. */
+        LOAD_DISPATCH = 4096,
+};
+
 static int put(struct shmb_region *r, const Item *item) {
         int result = shmb_push(r, item, LOAD_PATIENCE_NS);
 
@@ -32,7 +37,8 @@ static int take(struct shmb_region *r, Item *ret_item) {
 
 static void produce(void *data) {
         const LoadPair *pair = data;
-        struct shmb_region *r = mover_attach(pair->broker, pair->region, SHMB_PRODUCE);
+        struct shmb *c;
+        struct shmb_region *r = mover_attach_with(pair->broker, pair->region, SHMB_PRODUCE, &c);
         uint64_t i = 1;
         int result;
         Item item;
@@ -42,6 +48,8 @@ static void produce(void *data) {
         while (!atomic_load(pair->stop)) {
                 item_make(&item, i);
                 result = put(r, &item);
+                if (result == -ETIMEDOUT || i % LOAD_DISPATCH == 0)
+                        (void)shmb_dispatch(c);
                 if (result == -ETIMEDOUT)
                         continue;
                 child_equal(result, 0);
@@ -53,7 +61,8 @@ static void produce(void *data) {
 
 static void consume(void *data) {
         const LoadPair *pair = data;
-        struct shmb_region *r = mover_attach(pair->broker, pair->region, SHMB_CONSUME);
+        struct shmb *c;
+        struct shmb_region *r = mover_attach_with(pair->broker, pair->region, SHMB_CONSUME, &c);
         uint64_t i = 1, all = 0;
         int result;
         Item item;
@@ -62,6 +71,8 @@ static void consume(void *data) {
         while (all == 0 || i <= all) {
                 all = atomic_load(&pair->tally->produced);
                 result = take(r, &item);
+                if (result == -ETIMEDOUT || i % LOAD_DISPATCH == 0)
+                        (void)shmb_dispatch(c);
                 /* A producer whose connection is not back yet ends without having said so. */
                 if (result == -ETIMEDOUT || (result == -EOWNERDEAD && atomic_load(pair->stop)))
                         continue;

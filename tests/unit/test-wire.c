@@ -27,6 +27,7 @@ static const uint16_t types[] = {
         WIRE_GC,       WIRE_POLL,     WIRE_SEGMENT, WIRE_OK,          WIRE_ERROR,
         WIRE_WELCOME,  WIRE_ATTACHED, WIRE_RESUMED, WIRE_LISTING,     WIRE_HOLDERS,
         WIRE_STATUS_INFO, WIRE_REPORT,  WIRE_KICK,  WIRE_WATCH,       WIRE_EVENTS,
+        WIRE_OFFER,
 };
 #define N_TYPES (sizeof(types) / sizeof(*types))
 
@@ -355,7 +356,7 @@ static void test_wire_unknown_type_tells_type_and_id_only(void **state) {
         /* holes of the numbering are no messages */
         packet_start(&p, WIRE_NONE);
         assert_int_equal(packet_decode(&p, &m), -EOPNOTSUPP);
-        packet_start(&p, WIRE_WATCH + 1);
+        packet_start(&p, WIRE_OFFER + 1);
         assert_int_equal(packet_decode(&p, &m), -EOPNOTSUPP);
 }
 
