@@ -4,10 +4,10 @@
  * A Broker that dies and is replaced all the Time, and nobody notices
  *
  * Under a load that never stops the broker is killed, or hands over to its successor, at random
- * moments. Every other one is of a build that is a minor version of the protocol ahead: each
- * upgrade is followed by a downgrade. No item is lost or repeated, no call fails, objects keep
- * their inodes, and in the end nothing is left. tests/systemd does the same under a service
- * manager.
+ * moments; half of the memory is sealed, and only its clients have it then. Every other broker is
+ * of a build that is a minor version of the protocol ahead: each upgrade is followed by a
+ * downgrade. No item is lost or repeated, no call fails, objects keep their inodes, and in the end
+ * nothing is left. tests/systemd does the same under a service manager.
  *
  * Half a minute, or $SHMBROKER_SOAK_SECONDS.
  */
@@ -32,7 +32,7 @@ enum {
 };
 
 static const char yaml[] = "version: 1\n"
-                           "regions:\n" SOAK_REGIONS("$", "posix");
+                           "regions:\n" SOAK_REGIONS("$", "memfd");
 
 static Broker broker;
 static Soak soak;
