@@ -26,8 +26,6 @@
 enum {
         BUSY_RETRY_MIN_MS = 1,
         BUSY_RETRY_MAX_MS = 50,
-        /* How long a detach waits for a broker that is being restarted. */
-        DETACH_MS = 300,
 };
 
 /*
@@ -384,6 +382,12 @@ static void unmap_all(struct shmb_region *r, bool inherited) {
         shmb__object_unmap(&r->control, inherited);
 }
 
+/* It may have been heard, and what came of it is written down for the next broker. */
+static int not_answered(struct shmb *c, int result) {
+        c->owes |= result == -ETIMEDOUT || result == -ECONNREFUSED;
+        return result;
+}
+
 /* One request; under the lock. */
 static int attach_locked(struct shmb_region *r, const struct shmb_attach *want,
                          int64_t deadline) {
@@ -396,7 +400,7 @@ static int attach_locked(struct shmb_region *r, const struct shmb_attach *want,
                                        .keeps = true };
         result = shmb__call(r->c, &request, WIRE_ATTACHED, deadline, &reply, &fds);
         if (result < 0)
-                return result;
+                return not_answered(r->c, result);
 
         result = take_grant(r, &reply.attached, &fds, want);
         shmb__fds_close(&fds);
@@ -521,7 +525,8 @@ static void detach_ours(struct shmb_region *r) {
         shmb__poll_free(r);
         /* Also where the handle ended without it: that may be the word of a peer. */
         request.detach.lease = r->lease;
-        shmb__call(r->c, &request, WIRE_OK, shmb__now() + DETACH_MS * SHMB__MS, &reply, NULL);
+        (void)not_answered(r->c, shmb__call(r->c, &request, WIRE_OK,
+                                            shmb__now() + SHMB__DETACH_NS, &reply, NULL));
         shmb__unlock(r->c);
 }
 
@@ -531,7 +536,7 @@ static void detach_ours(struct shmb_region *r) {
  *
  * What was claimed and not committed is never seen; what was peeked and not released comes to the
  * successor. Tells the broker, and waits for its word, so that the next one finds the place free;
- * if it is away, for a moment only.
+ * if it is away, for a moment only: then it hears of it when the connection is back.
  *
  * Return: NULL.
  */

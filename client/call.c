@@ -251,6 +251,18 @@ static int resume_regions(struct shmb *c, int64_t deadline) {
         return 0;
 }
 
+/* Whatever else the broker holds for us is over. Return: 0, or an error of the connection. */
+static int resume_no_more(struct shmb *c, int64_t deadline) {
+        WireMessage request = { .type = WIRE_RESUME }, reply;
+        int r;
+
+        if (!c->owes)
+                return 0;
+        r = exchange_plain(c, &request, WIRE_RESUMED, deadline, &reply);
+        c->owes = r < 0;
+        return r;
+}
+
 /* Time must pass before the next attempt: longer and longer, until a call succeeds. */
 static void back_off(struct shmb *c) {
         c->retry_at = shmb__now() + shmb__backoff(&c->retry_delay, SHMB__RETRY_MAX_MS * SHMB__MS);
@@ -265,6 +277,8 @@ static int come_back(struct shmb *c, int64_t deadline) {
         r = say_hello(c, deadline);
         if (r == 0)
                 r = resume_regions(c, deadline);
+        if (r == 0)
+                r = resume_no_more(c, deadline);
         if (r < 0)
                 shmb__drop(c);
         else

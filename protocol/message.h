@@ -125,7 +125,7 @@ typedef struct WireSegment {
 } WireSegment;
 
 typedef struct WireResume {
-        uint64_t lease;
+        uint64_t lease; /* 0: no more, all others of this client are over */
         uint64_t generation;
         uint32_t epoch; /* of the client's own object */
         bool keeps;     /* as of WireAttach */
