@@ -4,8 +4,8 @@
  * Offers
  *
  * The process keeps none of the broker's descriptors: as long as it hung it would keep connections
- * open that the broker closes. Those of the stranger have higher numbers than its own two, so when
- * it ends the result is closed before anything that could hold it up.
+ * open that the broker closes. It says that it is done before it ends, also where it has nothing:
+ * while it ends, and closes what the stranger sent, it may hang for good.
  */
 
 #include <errno.h>
@@ -84,8 +84,7 @@ static _Noreturn void offer_process(int client_fd, int result_fd, RecallWanted *
         for (i = 0; i < n; i++)
                 (void)recall_take(fds[i], wanted, n_wanted);
         n = offer_collect(wanted, n_wanted, fds);
-        if (n > 0)
-                (void)fdpass_send(OFFER_RESULT_FD, "", 1, fds, n);
+        (void)fdpass_send(OFFER_RESULT_FD, "", 1, fds, n);
         _exit(0);
 }
 

@@ -31,6 +31,7 @@
 #include "tests/harness/child.h"
 #include "tests/harness/load.h"
 #include "tests/harness/mover.h"
+#include "tests/system/stuck.h"
 
 enum {
         BROKER_UID = 61003,
@@ -58,6 +59,7 @@ typedef struct Shared {
 
 static Broker broker;
 static Shared *shared;
+static Stuck stuck;
 static const ChildIdentity alice = CHILD_ALICE, bob = CHILD_BOB;
 
 /* Under a service manager that keeps no descriptors. */
@@ -80,6 +82,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
         child_unshare(shared, sizeof(*shared));
+        stuck_remove(&stuck);
         broker_deinit(&broker);
         return 0;
 }
@@ -386,6 +389,43 @@ static void test_offers_of_the_right_thing_are_found_among_others(void **state) 
         broker_end(&broker);
 }
 
+/* Whoever asks what it is, or closes it, waits for ever: the broker does neither. */
+static void test_offer_that_nobody_can_close_holds_nobody_up(void **state) {
+        CallerLease lease;
+        Caller caller;
+        int socket_fd;
+        Seen seen;
+        size_t i;
+
+        hold_and_keep(&caller, &lease);
+        kill_and_start();
+        socket_fd = resume(&caller, &lease);
+        /* Behind the start: a broker that inherited it would close it. */
+        if (!stuck_make(&stuck, broker.directory)) {
+                close(socket_fd);
+                for (i = 0; i < N_RAW + 1; i++)
+                        close(lease.fds[i]);
+                caller_close(&caller);
+                print_message("skipped: no /dev/fuse here\n");
+                skip();
+        }
+        offer(socket_fd, &stuck.fd, 1);
+        broker_until(atomic_load(stuck.n_stuck) > 0);
+        broker_until(region_now("raw").state == SHMB_REGION_LOST);
+        for (i = 0; i < N_RAW + 1; i++)
+                close(lease.fds[i]);
+        /* Said, because the server has a copy of the connection. */
+        assert_int_equal(caller_detach(&caller, lease.attached.lease), 0);
+        caller_close(&caller);
+        seen = see("raw", SHMB_ROLE_READ);
+        assert_true(seen.tag != lease.attached.tag);
+        /* it hangs still, and the broker ends without it */
+        assert_int_equal(atomic_load(stuck.n_stuck), 1);
+        broker_stop(&broker);
+        stuck_remove(&stuck);
+        broker_deinit(&broker);
+}
+
 static void test_offer_that_never_comes_holds_nobody_up(void **state) {
         CallerLease lease;
         Caller caller;
@@ -433,6 +473,7 @@ int main(void) {
                 TEST(test_offered_memory_is_made_anew_when_its_holder_dies),
                 TEST(test_offers_of_something_else_are_dropped),
                 TEST(test_offers_of_the_right_thing_are_found_among_others),
+                TEST(test_offer_that_nobody_can_close_holds_nobody_up),
                 TEST(test_offer_that_never_comes_holds_nobody_up),
                 TEST(test_offer_that_nobody_wants_is_refused),
         };
