@@ -406,17 +406,27 @@ static void attach_grant(Conn *conn, uint64_t id, Lease *lease, const LeaseEffec
                 attach_refuse_fault(conn, id, &fault);
 }
 
-/* The client asked before and never heard, of this broker or of the one before it. */
-static Lease *attach_find_repeated(Conn *conn, uint64_t id, const Region *region, ShmbRole role) {
+static Lease *attach_find_request(const LeaseClient *client, uint64_t id, const Region *region,
+                                  ShmbRole role) {
         Lease *lease;
 
-        for (lease = region->leases; lease; lease = lease->next_in_region)
-                if (lease->request == id && lease->role == role &&
-                    lease->client->uid == conn->client.uid &&
-                    (lease->client == &conn->client || !lease->client->connected) &&
-                    memcmp(lease->client->uuid, conn->client.uuid, SHMB_UUID_SIZE) == 0)
+        for (lease = client->leases; lease; lease = lease->next_of_client)
+                if (lease->request == id && lease->region == region && lease->role == role)
                         return lease;
         return NULL;
+}
+
+/* The client asked before and never heard, of this broker or of the one before it. Of all who hold
+ * the region there may be very many; of those who are not back there are few, and soon none. */
+static Lease *attach_find_repeated(Conn *conn, uint64_t id, const Region *region, ShmbRole role) {
+        Lease *lease = attach_find_request(&conn->client, id, region, role);
+        const Absent *absent;
+
+        for (absent = conn->server->absents; absent && !lease; absent = absent->next)
+                if (absent->client.uid == conn->client.uid &&
+                    memcmp(absent->client.uuid, conn->client.uuid, SHMB_UUID_SIZE) == 0)
+                        lease = attach_find_request(&absent->client, id, region, role);
+        return lease;
 }
 
 static void attach_repeat(Conn *conn, uint64_t id, Lease *lease) {
