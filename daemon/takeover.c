@@ -233,6 +233,25 @@ static void takeover_tell(Server *server, const FoldRegion *fold, ShmbRegionStat
         close(fd);
 }
 
+/* It would have gone on, and something of it is not there any more. */
+static void takeover_say_lost(const FoldRegion *fold) {
+        const bool memfd = fold->region->backing == SHMB_BACKING_MEMFD;
+        const char *reason = memfd ? "its memory had no name, and nobody has it any more"
+                                   : "its objects are not there any more, or not what they were";
+
+        log_event(&(LogEvent){
+                          .priority = LOG_WARNING,
+                          .message_id = SHMB_MESSAGE_REGION_LOST_STR,
+                          .uid = LOG_UID_NONE,
+                          .fields = {
+                                  { "REGION", fold->region->name },
+                                  { "REASON", reason },
+                          },
+                  },
+                  "Region \"%s\" of a broker before this one is lost: %s. It is made anew.",
+                  fold->region->name, reason);
+}
+
 static void takeover_objects(Server *server, const DeclSet *decls, FoldRegion *fold,
                              TakeoverCounts *counts) {
         const Decl *decl = decl_set_find(decls, fold->region->name);
@@ -244,6 +263,9 @@ static void takeover_objects(Server *server, const DeclSet *decls, FoldRegion *f
         fold->taken_over = region;
         if (!region)
                 takeover_tell(server, fold, decl ? SHMB_REGION_STALE : SHMB_REGION_REMOVED);
+        if (!region && decl && takeover_same_shape(decl, fold->region) &&
+            !registry_find(&server->registry, decl->name))
+                takeover_say_lost(fold);
         for (i = 0; i < fold->n_objects; i++) {
                 object = region ? region_object(region, fold->objects[i]->kind,
                                                 fold->objects[i]->index)

@@ -241,6 +241,7 @@ static void test_sealed_memory_that_nobody_has_is_made_anew(void **state) {
         broker_begin(&broker, yaml);
         before = see("raw", SHMB_ROLE_READ);
         kill_and_start();
+        assert_true(broker_said(&broker, broker_name(&broker, "raw"), "is lost"));
         after = see("raw", SHMB_ROLE_READ);
         assert_true(after.tag != before.tag);
         assert_true(after.generation > before.generation);
