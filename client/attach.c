@@ -26,8 +26,6 @@
 enum {
         BUSY_RETRY_MIN_MS = 1,
         BUSY_RETRY_MAX_MS = 50,
-        /* How long a detach waits for a broker that is being restarted. */
-        DETACH_MS = 300,
 };
 
 /*
@@ -161,11 +159,15 @@ static bool is_own(const struct shmb_region *r, const WireObject *said) {
 }
 
 static int take_object(struct shmb_region *r, const WireObject *said, int fd) {
-        const ShmbGrant grant = { &r->geometry,  r->backing,     r->tag,
-                                  r->generation, &r->c->process, &r->lost };
+        const ShmbGrant grant = { &r->geometry,   r->backing, r->tag, r->generation,
+                                  &r->c->process, &r->lost,   r->keep };
         ShmbObject *place = place_of(r, said);
         int result;
 
+        if (place && place->memory && place->writable && !said->writable && r->keep) {
+                shmb__object_keep(place, fd);
+                return 0;
+        }
         if (!place || place->memory)
                 return refuse_grant(r, -EPROTO, "an object too many");
         if (said->writable != is_own(r, said))
@@ -334,6 +336,7 @@ static int take_grant(struct shmb_region *r, const WireAttached *said, const Shm
         r->generation = said->generation;
         r->tag = said->tag;
         r->index = said->index;
+        r->keep = said->keep;
         memcpy(r->type, said->type, strlen(said->type) + 1);
 
         result = take_geometry(r, &said->geometry, want);
@@ -371,6 +374,12 @@ static void unmap_all(struct shmb_region *r, bool inherited) {
         shmb__object_unmap(&r->control, inherited);
 }
 
+/* It may have been heard, and what came of it is written down for the next broker. */
+static int not_answered(struct shmb *c, int result) {
+        c->owes |= result == -ETIMEDOUT || result == -ECONNREFUSED;
+        return result;
+}
+
 /* One request; under the lock. */
 static int attach_locked(struct shmb_region *r, const struct shmb_attach *want,
                          int64_t deadline) {
@@ -379,10 +388,11 @@ static int attach_locked(struct shmb_region *r, const struct shmb_attach *want,
         int result;
 
         request.attach = (WireAttach){ r->name, r->role, want->kind, want->item_size,
-                                       want->item_align, want->type, want->region_size };
+                                       want->item_align, want->type, want->region_size,
+                                       .keeps = true };
         result = shmb__call(r->c, &request, WIRE_ATTACHED, deadline, &reply, &fds);
         if (result < 0)
-                return result;
+                return not_answered(r->c, result);
 
         r->c->last_lease = reply.attached.lease;
         result = take_grant(r, &reply.attached, &fds, want);
@@ -508,7 +518,8 @@ static void detach_ours(struct shmb_region *r) {
         shmb__poll_free(r);
         /* Also where the handle ended without it: that may be the word of a peer. */
         request.detach.lease = r->lease;
-        shmb__call(r->c, &request, WIRE_OK, shmb__now() + DETACH_MS * SHMB__MS, &reply, NULL);
+        (void)not_answered(r->c, shmb__call(r->c, &request, WIRE_OK,
+                                            shmb__now() + SHMB__DETACH_NS, &reply, NULL));
         shmb__unlock(r->c);
 }
 
@@ -518,7 +529,7 @@ static void detach_ours(struct shmb_region *r) {
  *
  * What was claimed and not committed is never seen; what was peeked and not released comes to the
  * successor. Tells the broker, and waits for its word, so that the next one finds the place free;
- * if it is away, for a moment only.
+ * if it is away, for a moment only: then it hears of it when the connection is back.
  *
  * Return: NULL.
  */

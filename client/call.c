@@ -204,10 +204,45 @@ static int judge_resumed(struct shmb_region *region, int r, const WireMessage *r
         }
 }
 
+static void list_kept(const ShmbObject *objects, uint32_t n, ShmbFds *fds) {
+        uint32_t i;
+
+        for (i = 0; i < n && fds->n < SHMB_OBJECTS_MAX; i++)
+                if (objects[i].kept)
+                        fds->fds[fds->n++] = objects[i].kept - 1;
+}
+
+/*
+ * The broker has what it made from us alone. It asks for them on a socket of their own, and does
+ * not say what came of it: that shows when it serves the region again. Return: 0, or an error of
+ * the connection.
+ */
+static int offer_region(struct shmb *c, const struct shmb_region *region, int64_t deadline) {
+        WireMessage request = { .type = WIRE_OFFER }, reply;
+        ShmbFds fds = {}, kept = {};
+        int r;
+
+        list_kept(&region->control, 1, &kept);
+        list_kept(&region->data, 1, &kept);
+        list_kept(&region->group, 1, &kept);
+        list_kept(region->lanes, SHMB_LANES_MAX, &kept);
+        list_kept(region->seats, SHMB_SEATS_MAX, &kept);
+        request.id = ++c->last_id;
+        request.offer.lease = region->lease;
+        r = exchange(c, &request, WIRE_OK, deadline, &reply, &fds);
+        if (r < 0)
+                return r == -EPIPE || r == -ETIMEDOUT ? r : 0;
+        if (fds.n == 1)
+                shmb__socket_send_fds(fds.fds[0], &kept);
+        shmb__fds_close(&fds);
+        return 0;
+}
+
 /* The broker may be another one than the one that granted these leases. */
 static int resume_regions(struct shmb *c, int64_t deadline) {
         WireMessage request, reply;
         struct shmb_region *region;
+        bool wanted;
         int r;
 
         for (region = c->regions; region; region = region->next) {
@@ -215,12 +250,28 @@ static int resume_regions(struct shmb *c, int64_t deadline) {
                 request.resume.lease = region->lease;
                 request.resume.generation = region->generation;
                 request.resume.epoch = shmb__region_epoch(region);
+                request.resume.keeps = region->keep;
                 r = exchange_plain(c, &request, WIRE_RESUMED, deadline, &reply);
+                wanted = r == 0 && reply.resumed.wanted;
                 r = judge_resumed(region, r, &reply);
+                if (r == 0 && wanted)
+                        r = offer_region(c, region, deadline);
                 if (r < 0)
                         return r;
         }
         return 0;
+}
+
+/* Whatever else the broker holds for us is over. Return: 0, or an error of the connection. */
+static int resume_no_more(struct shmb *c, int64_t deadline) {
+        WireMessage request = { .type = WIRE_RESUME }, reply;
+        int r;
+
+        if (!c->owes)
+                return 0;
+        r = exchange_plain(c, &request, WIRE_RESUMED, deadline, &reply);
+        c->owes = r < 0;
+        return r;
 }
 
 /* Time must pass before the next attempt: longer and longer, until a call succeeds. */
@@ -237,6 +288,8 @@ static int come_back(struct shmb *c, int64_t deadline) {
         r = say_hello(c, deadline);
         if (r == 0)
                 r = resume_regions(c, deadline);
+        if (r == 0)
+                r = resume_no_more(c, deadline);
         if (r < 0)
                 shmb__drop(c);
         else

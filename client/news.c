@@ -97,8 +97,8 @@ static bool is_replaced(const Peers *peers, uint32_t i) {
 /* One round trip; under the connection's lock. */
 static int fetch_locked(struct shmb_region *r, const Peers *peers, uint32_t index,
                         int64_t deadline) {
-        const ShmbGrant grant = { &r->geometry,  r->backing,     r->tag,
-                                  r->generation, &r->c->process, &r->lost };
+        const ShmbGrant grant = { &r->geometry,   r->backing, r->tag, r->generation,
+                                  &r->c->process, &r->lost,   r->keep };
         WireMessage request = { .type = WIRE_FETCH }, reply;
         const WireObject *said = &reply.attached.objects[0];
         ShmbFds fds = {};
@@ -108,7 +108,9 @@ static int fetch_locked(struct shmb_region *r, const Peers *peers, uint32_t inde
         result = shmb__call(r->c, &request, WIRE_ATTACHED, deadline, &reply, &fds);
         if (result < 0)
                 return result;
-        if (reply.attached.n_objects != 1 || fds.n != 1 || fds.truncated ||
+        /* What may be written comes once more, to be kept. */
+        if (reply.attached.n_objects != fds.n || fds.n < 1 ||
+            fds.n > 1U + (r->keep && said->writable) || fds.truncated ||
             said->kind != peers->kind || said->index != index ||
             said->writable != (peers->kind == SHMB_OBJECT_GROUP && r->role == SHMB_CONSUME))
                 result = -EPROTO;
@@ -117,6 +119,8 @@ static int fetch_locked(struct shmb_region *r, const Peers *peers, uint32_t inde
                 result = -EAGAIN;
         else
                 result = shmb__object_map(&grant, said, fds.fds[0], &r->coming);
+        if (result == 0 && fds.n > 1)
+                shmb__object_keep(&r->coming, fds.fds[1]);
         r->coming_kind = peers->kind;
         r->coming_index = index;
         shmb__fds_close(&fds);
@@ -149,16 +153,19 @@ static int switch_to_coming(struct shmb_region *r, const Peers *peers) {
                                     &peers->parties[i].epoch };
         int result;
 
+        /* What is kept is offered by whoever reconnects, in another thread maybe. */
+        if (r->keep && shmb__lock(r->c, shmb__now()) < 0)
+                return -EBUSY;
         result = r->engine->switch_peer(r, peers->kind, i, &mapped);
-        if (result == -EAGAIN || result == -EBUSY)
-                return result;
         if (result == 0) {
                 shmb__object_unmap(&peers->objects[i], false);
                 peers->objects[i] = r->coming;
                 r->coming = (ShmbObject){};
-        } else {
+        } else if (result != -EAGAIN && result != -EBUSY) {
                 shmb__object_unmap(&r->coming, false);
         }
+        if (r->keep)
+                shmb__unlock(r->c);
         return result;
 }
 

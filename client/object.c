@@ -172,12 +172,24 @@ int shmb__object_map(const ShmbGrant *grant, const WireObject *said, int fd,
                 munmap(object.memory, object.n_bytes);
                 return r;
         }
+        if (grant->keep && !said->writable)
+                shmb__object_keep(&object, fd);
         *ret_object = object;
         return 0;
 }
 
+/* Never one of the first three, which a program takes for its own. */
+void shmb__object_keep(ShmbObject *object, int fd) {
+        int copy = object->kept ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+        if (copy >= 0)
+                object->kept = copy + 1;
+}
+
 void shmb__object_unmap(ShmbObject *object, bool inherited) {
         shmb__guard_remove(object->guard);
+        if (object->kept)
+                close(object->kept - 1);
         /* In a child the address of a DONTFORK mapping may be somebody else's by now. */
         if (object->memory && !(inherited && object->writable))
                 munmap(object->memory, object->n_bytes);

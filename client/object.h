@@ -26,6 +26,7 @@ struct ShmbObject {
         uint32_t epoch;
         bool writable;
         ShmbGuard *guard; /* NULL where nobody can cut it short */
+        int kept;         /* descriptor of it, plus one: what a broker may want back; 0 none */
 };
 
 /* What the broker said of the region that an object belongs to. */
@@ -35,6 +36,7 @@ struct ShmbGrant {
         uint64_t tag, generation;
         const ShmbProcess *process;
         _Atomic uint32_t *lost; /* see ShmbGuarded */
+        bool keep;              /* have a descriptor of it, to read */
 };
 
 /**
@@ -54,6 +56,9 @@ struct ShmbGrant {
  */
 int shmb__object_map(const ShmbGrant *grant, const WireObject *said, int fd,
                      ShmbObject *ret_object);
+
+/** shmb__object_keep() - keep a copy of a descriptor of it; without room for one it is not kept */
+void shmb__object_keep(ShmbObject *object, int fd);
 
 /**
  * shmb__object_unmap() - undo it; harmless on none

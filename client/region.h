@@ -66,6 +66,7 @@ struct shmb_region {
         uint32_t backing, overflow; /* ShmbBacking, ShmbOverflow */
         uint32_t role, index, flags;
         uint64_t lease, generation, tag;
+        bool keep; /* descriptors, for the next broker */
         char name[SHMB_NAME_MAX + 1];
         char type[SHMB_TYPE_MAX + 1];
 

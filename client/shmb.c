@@ -72,6 +72,12 @@ static struct shmb *destroy(struct shmb *c) {
         return NULL;
 }
 
+/* Nobody will come back to say that nothing is held any more: tried once more. */
+static void settle(struct shmb *c) {
+        c->retry_at = 0;
+        (void)shmb__connect_once(c, shmb__now() + SHMB__DETACH_NS);
+}
+
 struct shmb *shmb__ref(struct shmb *c) {
         c->n_refs++;
         return c;
@@ -85,6 +91,8 @@ struct shmb *shmb__unref(struct shmb *c) {
         last = --c->n_refs == 0;
         if (ours)
                 pthread_mutex_unlock(&c->lock);
+        if (last && ours && c->owes)
+                settle(c);
         return last ? destroy(c) : NULL;
 }
 

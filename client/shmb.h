@@ -33,6 +33,7 @@ struct shmb {
         uint64_t last_lease; /* of the last attach, whose region may not be in the list yet */
         int64_t retry_at, retry_delay; /* of a reconnect */
         struct shmb_region *regions;   /* whose leases are to be resumed */
+        bool owes; /* the broker may believe that there are more: it was away */
         ShmbSentence error;
         uint8_t uuid[SHMB_UUID_SIZE];
         char path[SHMB__PATH_SIZE];
@@ -54,6 +55,8 @@ enum {
  * request that is on its way cannot be tried.
  */
 #define SHMB__REPLY_MIN_NS (1 * SHMB__SECOND)
+/* Of a detach, while the broker is being restarted. */
+#define SHMB__DETACH_NS (300 * SHMB__MS)
 /* Of shmb_connect(), which has no time-out of its own. */
 #define SHMB__CONNECT_NS (5 * SHMB__SECOND)
 

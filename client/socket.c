@@ -267,6 +267,30 @@ int shmb__socket_send(int fd, const void *packet, size_t n_bytes, int64_t deadli
         }
 }
 
+void shmb__socket_send_fds(int fd, const ShmbFds *fds) {
+        struct iovec iov = { .iov_base = (void *)"", .iov_len = 1 };
+        union {
+                struct cmsghdr align;
+                char bytes[CMSG_SPACE(SHMB_OBJECTS_MAX * sizeof(int))];
+        } control = {};
+        struct msghdr message = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = CMSG_SPACE(fds->n * sizeof(int)),
+        };
+        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&message);
+
+        if (fds->n == 0)
+                return;
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(fds->n * sizeof(int));
+        memcpy(CMSG_DATA(cmsg), fds->fds, fds->n * sizeof(int));
+        /* The socket is new: there is room, or nobody on the other end. */
+        (void)sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /*
  * A reply is on its way as a rule: a blocking recvmsg() is one system call and one turn of the
  * scheduler less than polling first. It ends by itself after RECEIVE_SLICE_MS, so it serves for

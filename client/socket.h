@@ -87,5 +87,8 @@ int shmb__socket_send(int fd, const void *packet, size_t n_bytes, int64_t deadli
  */
 int shmb__socket_receive(int fd, void *buffer, size_t size, int64_t deadline, ShmbFds *ret_fds);
 
+/** shmb__socket_send_fds() - one packet of descriptors, which stay open; if it goes, it goes */
+void shmb__socket_send_fds(int fd, const ShmbFds *fds);
+
 /* Closes what is still in there; idempotent. */
 void shmb__fds_close(ShmbFds *fds);

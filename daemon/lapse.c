@@ -8,11 +8,13 @@
  * when somebody wants the lane or seat, and what is still not proven then is replaced.
  */
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/await.h"
 #include "daemon/bells.h"
 #include "daemon/conn-keep.h"
 #include "daemon/core/dynamic.h"
@@ -96,7 +98,7 @@ static void lapse_idle(Server *server, Region *region) {
                 registry_remove(&server->registry, region);
                 return;
         }
-        if (region->state != SHMB_REGION_LOST)
+        if (region->state != SHMB_REGION_LOST && !region->body->awaited)
                 return;
         if (region->decl->template) {
                 lapse_let_go(server, region, SHMB_REGION_REMOVED,
@@ -132,6 +134,8 @@ static void lapse_end(Server *server, Lease *lease, LeaseEnd how) {
         objects_sweep(effects.region);
         if (effects.idle)
                 lapse_idle(server, effects.region);
+        else
+                await_check(server, effects.region);
 }
 
 void lapse_lease(Server *server, Lease *lease, LeaseEnd how) {
@@ -162,13 +166,11 @@ void lapse_client(Server *server, LeaseClient *client, LeaseEnd how) {
         }
 }
 
-static Absent *lapse_find_absent(Server *server, const LeaseClient *client) {
-        Absent *absent;
+/* NULL where it is a connection's: whoever holds a lease is one or the other. */
+static Absent *lapse_absent_of_client(LeaseClient *client) {
+        void *absent = (char *)client - offsetof(Absent, client);
 
-        for (absent = server->absents; absent; absent = absent->next)
-                if (&absent->client == client)
-                        return absent;
-        return NULL;
+        return client->connected ? NULL : absent;
 }
 
 void lapse_absent_free(Absent *absent) {
@@ -184,15 +186,15 @@ void lapse_absent_free(Absent *absent) {
         free(absent);
 }
 
-void lapse_absent(Server *server, const LeaseClient *client) {
-        Absent *absent = lapse_find_absent(server, client);
+static void lapse_absent(LeaseClient *client) {
+        Absent *absent = lapse_absent_of_client(client);
 
         if (absent && !absent->client.leases && !absent->client.created)
                 lapse_absent_free(absent);
 }
 
 void lapse_adopt(Server *server, Lease *lease, LeaseClient *client) {
-        const LeaseClient *before = lease->client;
+        LeaseClient *before = lease->client;
         Conn *conn = conn_of_client(client);
         int r;
 
@@ -203,7 +205,7 @@ void lapse_adopt(Server *server, Lease *lease, LeaseClient *client) {
         if (r < 0)
                 log_plain(LOG_WARNING, "Cannot write down that lease %llu was resumed: %s.",
                           (unsigned long long)lease->id, strerror(-r));
-        lapse_absent(server, before);
+        lapse_absent(before);
 }
 
 void lapse_return(Server *server, LeaseClient *client) {
@@ -216,7 +218,7 @@ void lapse_return(Server *server, LeaseClient *client) {
         if (!absent)
                 return;
         dynamic_move(&absent->client, client);
-        lapse_absent(server, &absent->client);
+        lapse_absent(&absent->client);
 }
 
 void lapse_let_go(Server *server, Region *region, ShmbRegionState state, const char *reason) {

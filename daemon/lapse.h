@@ -26,9 +26,6 @@ void lapse_client(Server *server, LeaseClient *client, LeaseEnd how);
 /** lapse_adopt() - a client of a predecessor is back: @lease is @client's from now on */
 void lapse_adopt(Server *server, Lease *lease, LeaseClient *client);
 
-/** lapse_absent() - if this is a client that did not come back and it has nothing, forget it */
-void lapse_absent(Server *server, const LeaseClient *client);
-
 /**
  * lapse_return() - a client said hello: what it created, if a predecessor's record names it, is its
  * own again. Its leases it resumes itself.

@@ -272,16 +272,17 @@ void ledger_lease_ended(Server *server, uint64_t lease, LeaseEnd how) {
 /* Departed regions are unlinked already: their leases mean nothing to a successor. */
 int ledger_begin(Server *server) {
         const Registry *registry = &server->registry;
-        size_t n_entries = 0, n_max = 2 + server->n_conns + registry->n_leases, i;
+        size_t n_entries = 0, n_max = 1 + server->n_conns + registry->n_leases, n_names = 1, i;
         LedgerNames names = {};
         RecordEntry *entries;
         int r = -ENOMEM;
         Conn *conn;
 
         for (i = 0; i < registry->n_regions; i++)
-                n_max += ledger_count_region(registry->regions[i]);
+                n_names += ledger_count_region(registry->regions[i]);
+        n_max += n_names;
         entries = calloc(n_max, sizeof(*entries));
-        names.names = calloc(n_max, sizeof(*names.names));
+        names.names = calloc(n_names, sizeof(*names.names));
         if (!entries || !names.names)
                 goto error;
 

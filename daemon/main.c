@@ -108,6 +108,8 @@ static void set_up_process(void) {
         /* What a client or a full file system can do to us is an error of a call. */
         signal(SIGPIPE, SIG_IGN);
         signal(SIGXFSZ, SIG_IGN);
+        /* Nobody waits for the processes that receive offers. */
+        signal(SIGCHLD, SIG_IGN);
         umask(0077);
 }
 

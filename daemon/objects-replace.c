@@ -54,11 +54,14 @@ static void objects_copy(int from, int to, uint64_t size_bytes) {
         }
 }
 
-static void objects_say_replaced(Server *server, const Region *region, const char *name,
-                                 uint32_t epoch, const char *reason) {
-        char event[SHMB_SENTENCE_MAX + 1];
+static void objects_say_replaced(Server *server, const Region *region, const RegionObject *object,
+                                 const char *reason) {
+        char name[SHMB_KERNEL_NAME_MAX + 1], event[SHMB_SENTENCE_MAX + 1];
+        BackingObject described;
 
-        snprintf(event, sizeof(event), "%s was replaced (epoch %u): %s", name, epoch, reason);
+        objects_describe(server, region, object, name, &described);
+        snprintf(event, sizeof(event), "%s was replaced (epoch %u): %s", name, object->epoch,
+                 reason);
         watch_region(server, region, SHMB_EVENT_CHANGED, event);
         log_event(&(LogEvent){
                           .priority = LOG_NOTICE,
@@ -67,11 +70,11 @@ static void objects_say_replaced(Server *server, const Region *region, const cha
                           .fields = {
                                   { "REGION", region->decl->name },
                                   { "OBJECT", name },
-                                  { "EPOCH", NULL, epoch },
+                                  { "EPOCH", NULL, object->epoch },
                           },
                   },
                   "Replaced object %s of region \"%s\" (epoch %u): %s.", name, region->decl->name,
-                  epoch, reason);
+                  object->epoch, reason);
 }
 
 void objects_close_graves(RegionBody *body) {
@@ -189,8 +192,6 @@ static int objects_exchange(Server *server, Region *region, RegionParty *party, 
 int objects_replace(Server *server, Region *region, RegionParty *party, bool keep,
                     const char *reason, ObjectsFault *fault) {
         RegionObject *object = region_party_object(region, party), old = *object;
-        char name[SHMB_KERNEL_NAME_MAX + 1];
-        BackingObject described;
         int old_fd, r;
 
         r = objects_dig(region, party, fault);
@@ -210,7 +211,18 @@ int objects_replace(Server *server, Region *region, RegionParty *party, bool kee
                 objects_lose(server, region, fault->sentence);
                 return r;
         }
-        objects_describe(server, region, object, name, &described);
-        objects_say_replaced(server, region, name, object->epoch, reason);
+        objects_say_replaced(server, region, object, reason);
         return 0;
+}
+
+int objects_renew(Server *server, Region *region, RegionParty *party, const char *reason,
+                  ObjectsFault *fault) {
+        int r;
+
+        r = objects_exchange(server, region, party, -1, false, fault);
+        if (r)
+                objects_lose(server, region, fault->sentence);
+        else
+                objects_say_replaced(server, region, region_party_object(region, party), reason);
+        return r;
 }

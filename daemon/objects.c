@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "config/template.h"
+#include "daemon/await.h"
 #include "daemon/bells.h"
 #include "daemon/core/segments.h"
 #include "daemon/ledger.h"
@@ -485,6 +486,10 @@ int objects_open(Server *server, Region *region, RegionObject *object, bool writ
         BackingFault backing = {};
         int r;
 
+        if (region->body->awaited) {
+                await_explain(region, fault);
+                return OBJECTS_E_FAILED;
+        }
         objects_describe(server, region, object, name, &described);
         r = backing_open(&server->shm, &described, writable, ret_fd, &backing);
         if (r == 0)

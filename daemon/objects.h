@@ -54,6 +54,8 @@ struct RegionBody {
         uint32_t uid;    /* on whose account the bytes are; QUOTA_UID_BROKER the broker's own */
         bool adopted;    /* a predecessor made them */
         bool mortal;     /* memfd: not all of them would outlive the broker (daemon/vault.h) */
+        bool held;       /* when this broker began to end */
+        bool awaited;    /* not all of them are there yet (daemon/await.h) */
         ObjectsGrave *graves;
         size_t n_graves;
         int *bells;     /* by party: its FIFO or -1; NULL where nobody polls (daemon/bells.h) */
@@ -161,6 +163,14 @@ bool objects_prove(Server *server, Region *region, RegionParty *party);
  */
 int objects_replace(Server *server, Region *region, RegionParty *party, bool keep,
                     const char *reason, ObjectsFault *fault);
+
+/**
+ * objects_renew() - the same where there is no predecessor any more, nor anything left of it
+ *
+ * Return: 0; OBJECTS_E_FAILED; OBJECTS_E_LOST.
+ */
+int objects_renew(Server *server, Region *region, RegionParty *party, const char *reason,
+                  ObjectsFault *fault);
 
 /** objects_sweep() - forget replaced objects that nobody has any more; their pages are free then */
 void objects_sweep(Region *region);

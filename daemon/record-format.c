@@ -421,24 +421,24 @@ static void record_get_payload(RecordCursor *cursor, RecordEntry *entry) {
         cursor->bad = true;
 }
 
-void record_encode_header(const uint8_t boot_id[static RECORD_BOOT_ID_SIZE],
+void record_encode_header(const uint8_t boot_id[static RECORD_BOOT_ID_SIZE], uint32_t n_whole,
                           uint8_t ret_bytes[static RECORD_FILE_HEADER_SIZE]) {
         RecordCursor cursor = { .to = ret_bytes, .size = RECORD_FILE_HEADER_SIZE };
 
         record_put_bytes(&cursor, RECORD_MAGIC, sizeof(RECORD_MAGIC));
         record_put(&cursor, RECORD_MAJOR, 2);
         record_put(&cursor, RECORD_MINOR, 2);
-        record_put(&cursor, 0, 4);
+        record_put(&cursor, n_whole, 4);
         record_put_bytes(&cursor, boot_id, RECORD_BOOT_ID_SIZE);
         record_put(&cursor, 0, 4);
         record_put(&cursor, record_crc32c(ret_bytes, cursor.n), 4);
 }
 
 int record_decode_header(const uint8_t *bytes, size_t n_bytes,
-                         uint8_t ret_boot_id[static RECORD_BOOT_ID_SIZE]) {
+                         uint8_t ret_boot_id[static RECORD_BOOT_ID_SIZE], uint32_t *ret_n_whole) {
         RecordCursor cursor = { .from = bytes, .size = RECORD_FILE_HEADER_SIZE };
         uint8_t magic[sizeof(RECORD_MAGIC)], boot_id[RECORD_BOOT_ID_SIZE];
-        uint64_t major, minor, zeros;
+        uint64_t major, minor, n_whole, zeros;
 
         if (n_bytes == 0)
                 return RECORD_FORMAT_E_END;
@@ -448,18 +448,22 @@ int record_decode_header(const uint8_t *bytes, size_t n_bytes,
         record_get_bytes(&cursor, magic, sizeof(magic));
         major = record_get(&cursor, 2);
         minor = record_get(&cursor, 2);
-        zeros = record_get(&cursor, 4);
+        n_whole = record_get(&cursor, 4);
         record_get_bytes(&cursor, boot_id, sizeof(boot_id));
-        zeros |= record_get(&cursor, 4);
+        zeros = record_get(&cursor, 4);
         if (memcmp(magic, RECORD_MAGIC, sizeof(magic)) != 0 ||
             record_crc32c(bytes, cursor.n) != record_get(&cursor, 4))
                 return RECORD_FORMAT_E_CORRUPT;
         if (major > RECORD_MAJOR || (major == RECORD_MAJOR && minor > RECORD_MINOR))
                 return RECORD_FORMAT_E_NEWER;
-        if (major == 0 || zeros != 0)
+        /* 1.0 did not say. */
+        if (major == RECORD_MAJOR && minor == 0 && n_whole == 0)
+                n_whole = RECORD_FILE_HEADER_SIZE;
+        if (major == 0 || zeros != 0 || n_whole < RECORD_FILE_HEADER_SIZE)
                 return RECORD_FORMAT_E_CORRUPT;
 
         memcpy(ret_boot_id, boot_id, sizeof(boot_id));
+        *ret_n_whole = (uint32_t)n_whole;
         return 0;
 }
 

@@ -7,15 +7,16 @@
  * The bytes of the broker's record (daemon/record.h), apart from the file that they stand in. Pure
  * and total: any byte string gives entries or one of the codes below, with the offset of the fault.
  *
- *     file    "shmbrec\n" | u16 major | u16 minor | u32 0 | boot id (16) | u32 0 | u32 crc32c of
- *             the 36 bytes before it
+ *     file    "shmbrec\n" | u16 major | u16 minor | u32 n_whole | boot id (16) | u32 0 |
+ *             u32 crc32c of the 36 bytes before it
  *     entry   u32 n_bytes (of the payload) | u16 type | u16 0 | u32 crc32c of the payload |
  *             u32 crc32c of the 12 bytes before it | payload, padded with zeros to 8 bytes
  *
- * Little endian. A file comes into its place with its header complete, and entries are appended; a
- * broker that is killed in write(2) leaves a prefix. So a file may end anywhere inside its last
- * entry, and that entry never was. Since the length has a checksum of its own, a bad byte elsewhere
- * cannot pass for such an end.
+ * Little endian. A file comes into its place complete, and entries are appended; a broker that is
+ * killed in write(2) leaves a prefix. So a file may end anywhere inside its last entry, and that
+ * entry never was. Since the length has a checksum of its own, a bad byte elsewhere cannot pass for
+ * such an end. And since the header says how many bytes of the file there were when the last write
+ * was over (since minor version 1), a file that was cut cannot either.
  *
  * An entry whose type a reader does not know makes the file one of a newer minor version, which it
  * refuses: state that was not understood must not be dropped by the next compaction.
@@ -167,6 +168,7 @@ struct RecordRemoval {
 /* Strings are borrowed: from the caller when encoding, from the bytes when decoding. */
 struct RecordEntry {
         RecordType type;
+        uint64_t at; /* of its first byte in the file, as record_read() found it */
         union {
                 RecordMark mark;
                 RecordRegion region;
@@ -194,8 +196,13 @@ enum {
 /** record_crc32c() - checksum (Castagnoli, reflected, as in RFC 3720) */
 uint32_t record_crc32c(const void *bytes, size_t n_bytes);
 
-/** record_encode_header() - the first RECORD_FILE_HEADER_SIZE bytes of a file */
-void record_encode_header(const uint8_t boot_id[static RECORD_BOOT_ID_SIZE],
+/**
+ * record_encode_header() - the first bytes of a file
+ * @boot_id:            of this boot
+ * @n_whole:            bytes of the file that end with a whole entry; with the header
+ * @ret_bytes:          gets them
+ */
+void record_encode_header(const uint8_t boot_id[static RECORD_BOOT_ID_SIZE], uint32_t n_whole,
                           uint8_t ret_bytes[static RECORD_FILE_HEADER_SIZE]);
 
 /**
@@ -203,11 +210,12 @@ void record_encode_header(const uint8_t boot_id[static RECORD_BOOT_ID_SIZE],
  * @bytes:              of the file
  * @n_bytes:            how many there are
  * @ret_boot_id:        boot that the entries are of: inode numbers of another one mean nothing
+ * @ret_n_whole:        bytes that must be there; those of the header where it does not say
  *
  * Return: 0; RECORD_FORMAT_E_END (no byte at all), _CORRUPT, _NEWER (output untouched).
  */
 int record_decode_header(const uint8_t *bytes, size_t n_bytes,
-                         uint8_t ret_boot_id[static RECORD_BOOT_ID_SIZE]);
+                         uint8_t ret_boot_id[static RECORD_BOOT_ID_SIZE], uint32_t *ret_n_whole);
 
 /**
  * record_encode() - bytes of one entry

@@ -6,9 +6,11 @@
  * The file alone; what its bytes mean is daemon/record-format.c.
  *
  * A new file is written under another name and renamed when it is complete: whoever is killed
- * before leaves the old record, whoever is killed after the new one. Appending that fails halfway
- * (the file system is full) is undone by truncation. Where even that fails the record is broken:
- * nothing is appended behind half an entry, because a reader would stop there.
+ * before leaves the old record, whoever is killed after the new one. Entries go behind the end
+ * first, then the header is written over with the new length: 40 bytes of one page, which a process
+ * that is killed writes or does not. Appending that fails halfway (the file system is full) is
+ * undone by truncation. Where even that fails the record is broken: nothing is appended behind half
+ * an entry, because a reader would stop there.
  */
 
 #include <errno.h>
@@ -35,16 +37,16 @@ enum {
 typedef struct RecordBatch {
         int fd;
         size_t n;
-        uint64_t n_written;
+        uint64_t at; /* in the file */
         uint8_t bytes[RECORD_BATCH_SIZE];
 } RecordBatch;
 
-static int record_flush(RecordBatch *batch) {
+static int record_write(int fd, const uint8_t *bytes, size_t n_bytes, uint64_t offset) {
         size_t at = 0;
         ssize_t n;
 
-        while (at < batch->n) {
-                n = write(batch->fd, batch->bytes + at, batch->n - at);
+        while (at < n_bytes) {
+                n = pwrite(fd, bytes + at, n_bytes - at, (off_t)(offset + at));
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n < 0)
@@ -53,10 +55,29 @@ static int record_flush(RecordBatch *batch) {
                         return -EIO;
                 at += (size_t)n;
         }
+        return 0;
+}
 
-        batch->n_written += batch->n;
+static int record_flush(RecordBatch *batch) {
+        int r;
+
+        r = record_write(batch->fd, batch->bytes, batch->n, batch->at);
+        if (r < 0)
+                return r;
+        batch->at += batch->n;
         batch->n = 0;
         return 0;
+}
+
+/* Behind all entries: who reads it knows then that they must be there. */
+static int record_write_header(const RecordBatch *batch,
+                               const uint8_t boot_id[static RECORD_BOOT_ID_SIZE]) {
+        uint8_t header[RECORD_FILE_HEADER_SIZE];
+
+        if (batch->at > RECORD_FILE_MAX)
+                return -EFBIG;
+        record_encode_header(boot_id, (uint32_t)batch->at, header);
+        return record_write(batch->fd, header, sizeof(header), 0);
 }
 
 static int record_write_entries(RecordBatch *batch, const RecordEntry *entries,
@@ -90,17 +111,18 @@ static int record_write_new(int dir_fd, const uint8_t boot_id[static RECORD_BOOT
         if (unlinkat(dir_fd, RECORD_NAME_NEW, 0) < 0 && errno != ENOENT)
                 return -errno;
         batch.fd = openat(dir_fd, RECORD_NAME_NEW,
-                          O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (batch.fd < 0)
                 return -errno;
 
-        record_encode_header(boot_id, batch.bytes);
-        batch.n = RECORD_FILE_HEADER_SIZE;
-        batch.n_written = 0;
+        batch.n = 0;
+        batch.at = RECORD_FILE_HEADER_SIZE;
         /* Whatever the umask was. */
         r = fchmod(batch.fd, 0600) < 0 ? -errno : 0;
         if (r == 0)
                 r = record_write_entries(&batch, entries, n_entries);
+        if (r == 0)
+                r = record_write_header(&batch, boot_id);
         if (r < 0) {
                 close(batch.fd);
                 (void)unlinkat(dir_fd, RECORD_NAME_NEW, 0);
@@ -108,7 +130,7 @@ static int record_write_new(int dir_fd, const uint8_t boot_id[static RECORD_BOOT
         }
 
         *ret_fd = batch.fd;
-        *ret_size_bytes = batch.n_written;
+        *ret_size_bytes = batch.at;
         return 0;
 }
 
@@ -149,15 +171,17 @@ int record_append(Record *record, const RecordEntry *entries, size_t n_entries) 
         /* Not its bytes: this is on the way of every attach. */
         batch.fd = record->fd;
         batch.n = 0;
-        batch.n_written = 0;
+        batch.at = record->size_bytes;
         r = record_write_entries(&batch, entries, n_entries);
+        if (r == 0)
+                r = record_write_header(&batch, record->boot_id);
         if (r < 0) {
                 if (ftruncate(record->fd, (off_t)record->size_bytes) < 0)
                         record->broken = true;
                 return r;
         }
 
-        record->size_bytes += batch.n_written;
+        record->size_bytes = batch.at;
         return 0;
 }
 
@@ -233,7 +257,8 @@ static int record_read_file(int dir_fd, uint8_t **ret_bytes, size_t *ret_n_bytes
         return r;
 }
 
-static int record_add(RecordContent *content, const RecordEntry *entry, size_t *n_allocated) {
+static int record_add(RecordContent *content, RecordEntry *entry, size_t at,
+                      size_t *n_allocated) {
         size_t n = *n_allocated ? 2 * *n_allocated : RECORD_ENTRIES_FIRST;
         RecordEntry *entries;
 
@@ -245,6 +270,7 @@ static int record_add(RecordContent *content, const RecordEntry *entry, size_t *
                 *n_allocated = n;
         }
 
+        entry->at = at;
         content->entries[content->n_entries++] = *entry;
         return 0;
 }
@@ -260,11 +286,10 @@ static int record_parse(RecordContent *content,
         size_t at = RECORD_FILE_HEADER_SIZE, n_allocated = 0, n;
         uint8_t file_boot_id[RECORD_BOOT_ID_SIZE];
         RecordEntry entry;
+        uint32_t n_whole;
         int r;
 
-        r = record_decode_header(content->bytes, content->n_bytes, file_boot_id);
-        if (r == RECORD_FORMAT_E_END)
-                return 0;
+        r = record_decode_header(content->bytes, content->n_bytes, file_boot_id, &n_whole);
         if (r)
                 return record_fault(content, 0, r);
         if (memcmp(file_boot_id, boot_id, sizeof(file_boot_id)) != 0) {
@@ -275,11 +300,11 @@ static int record_parse(RecordContent *content,
         for (;;) {
                 r = record_decode(content->bytes + at, content->n_bytes - at, &entry, &n);
                 content->torn = r == RECORD_FORMAT_E_TORN;
-                if (r == RECORD_FORMAT_E_END || r == RECORD_FORMAT_E_TORN)
+                if ((r == RECORD_FORMAT_E_END || r == RECORD_FORMAT_E_TORN) && at >= n_whole)
                         return 0;
                 if (r)
                         return record_fault(content, at, r);
-                r = record_add(content, &entry, &n_allocated);
+                r = record_add(content, &entry, at, &n_allocated);
                 if (r < 0)
                         return r;
                 at += n;
@@ -295,6 +320,7 @@ int record_read(int dir_fd, const uint8_t boot_id[static RECORD_BOOT_ID_SIZE],
         if (r == 0)
                 r = record_parse(&content, boot_id);
         else if (r == -ENOENT)
+                /* None was ever begun: one that is begun is never empty. */
                 r = 0;
         if (r < 0) {
                 record_content_deinit(&content);

@@ -7,15 +7,16 @@
  * What the next broker must know to go on where this one was killed: which inodes are ours and
  * which leases are out. A file under the runtime directory that is only ever appended to
  * (daemon/record-format.h), and replaced by rename(2) when it is written anew. At every instant it
- * is a complete record, or a complete one and the beginning of an entry.
+ * is a complete record, or a complete one and the beginning of an entry. Its header says how far it
+ * was complete when the last append was over: what ends before that was cut by somebody else.
  *
  * Entries go ahead of what they tell of where that can be seen by others: an object is recorded
  * before it is published, a lease before the client is answered; a removal behind it. No fsync(2):
  * it guards against the death of the broker, not of the machine, with which the regions die too. A
  * record of another boot is therefore no record.
  *
- * Any fault but a torn end is an error that names its offset, and nothing is touched: losing track
- * of live regions is worse than not starting.
+ * Any fault but such a torn end is an error that names its offset, and nothing is touched: losing
+ * track of live regions is worse than not starting.
  */
 
 #include <stdbool.h>
@@ -53,7 +54,7 @@ struct RecordContent {
 
 struct Record {
         int dir_fd;  /* borrowed */
-        int fd;      /* O_APPEND, owned; -1 */
+        int fd;      /* owned; -1 */
         uint8_t boot_id[RECORD_BOOT_ID_SIZE];
         uint64_t size_bytes;
         uint64_t size_at_compaction;
@@ -68,7 +69,7 @@ struct Record {
  * @boot_id:            of this boot; record_boot_id()
  * @ret_content:        entries in order, for record_content_deinit(); set also on RECORD_E_*
  *
- * Return: 0 (a missing or empty file is an empty record); RECORD_E_CORRUPT, RECORD_E_NEWER,
+ * Return: 0 (a missing file is an empty record); RECORD_E_CORRUPT, RECORD_E_NEWER,
  * RECORD_E_UNSAFE; -errno (-EFBIG, -ENOMEM).
  */
 int record_read(int dir_fd, const uint8_t boot_id[static RECORD_BOOT_ID_SIZE],

@@ -19,6 +19,7 @@
 
 #include "config/template.h"
 #include "daemon/conn-keep.h"
+#include "daemon/await.h"
 #include "daemon/core/policy.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
@@ -136,8 +137,13 @@ static bool attach_ensure_live(Conn *conn, uint64_t id, Region *region) {
         ObjectsFault fault;
         uint32_t uid;
 
-        if (region->state == SHMB_REGION_LIVE)
+        if (region->state == SHMB_REGION_LIVE && !region->body->awaited)
                 return true;
+        if (region->state == SHMB_REGION_LIVE) {
+                await_explain(region, &fault);
+                attach_refuse_fault(conn, id, &fault);
+                return false;
+        }
         if (region->state == SHMB_REGION_LOST && region->n_leases > 0) {
                 conn_refuse(conn, id, SHMB_STATUS_LOST,
                             "region \"%s\" is lost (%s); it is made anew when the %zu clients "
@@ -264,6 +270,30 @@ static int attach_open(Conn *conn, const Lease *lease, RegionObject *object,
         return 0;
 }
 
+/* What the client may write, to read: it will be asked for it. */
+static int attach_open_twins(Conn *conn, const Lease *lease, const RegionObject *single,
+                             WireAttached *attached, AttachFds *fds, ObjectsFault *fault) {
+        Region *region = lease->region;
+        RegionObject *object;
+        size_t i;
+        int r = 0;
+
+        attached->keep = lease->keeps && region->body->mortal && !conn->server->recalls;
+        for (i = 0; r == 0 && attached->keep && i < region->n_objects; i++) {
+                object = &region->objects[i];
+                if (!lease_object_is_writable(lease, object) || (single && single != object) ||
+                    fds->n_fds == SHMB_OBJECTS_MAX)
+                        continue;
+                r = objects_open(conn->server, region, object, false, &fds->fds[fds->n_fds],
+                                 fault);
+                if (r == 0) {
+                        fds->n_fds++;
+                        attach_add_object(attached, object, false);
+                }
+        }
+        return r;
+}
+
 /* The whole answer: every object that the lease grants, or only @single. */
 static int attach_answer(Conn *conn, uint64_t id, const Lease *lease, RegionObject *single,
                          bool *ret_sent, ObjectsFault *fault) {
@@ -279,6 +309,8 @@ static int attach_answer(Conn *conn, uint64_t id, const Lease *lease, RegionObje
                            : lease_object_is_granted(lease, &region->objects[i]))
                         r = attach_open(conn, lease, &region->objects[i], &reply.attached, &fds,
                                         fault);
+        if (r == 0)
+                r = attach_open_twins(conn, lease, single, &reply.attached, &fds, fault);
         if (r == 0)
                 *ret_sent = conn_reply(conn, &reply, fds.fds, fds.n_fds);
         attach_close(&fds);
@@ -363,17 +395,27 @@ static void attach_grant(Conn *conn, uint64_t id, Lease *lease, const LeaseEffec
                 attach_refuse_fault(conn, id, &fault);
 }
 
-/* The client asked before and never heard, of this broker or of the one before it. */
-static Lease *attach_find_repeated(Conn *conn, uint64_t id, const Region *region, ShmbRole role) {
+static Lease *attach_find_request(const LeaseClient *client, uint64_t id, const Region *region,
+                                  ShmbRole role) {
         Lease *lease;
 
-        for (lease = region->leases; lease; lease = lease->next_in_region)
-                if (lease->request == id && lease->role == role &&
-                    lease->client->uid == conn->client.uid &&
-                    (lease->client == &conn->client || !lease->client->connected) &&
-                    memcmp(lease->client->uuid, conn->client.uuid, SHMB_UUID_SIZE) == 0)
+        for (lease = client->leases; lease; lease = lease->next_of_client)
+                if (lease->request == id && lease->region == region && lease->role == role)
                         return lease;
         return NULL;
+}
+
+/* The client asked before and never heard, of this broker or of the one before it. Of all who hold
+ * the region there may be very many; of those who are not back there are few, and soon none. */
+static Lease *attach_find_repeated(Conn *conn, uint64_t id, const Region *region, ShmbRole role) {
+        Lease *lease = attach_find_request(&conn->client, id, region, role);
+        const Absent *absent;
+
+        for (absent = conn->server->absents; absent && !lease; absent = absent->next)
+                if (absent->client.uid == conn->client.uid &&
+                    memcmp(absent->client.uuid, conn->client.uuid, SHMB_UUID_SIZE) == 0)
+                        lease = attach_find_request(&absent->client, id, region, role);
+        return lease;
 }
 
 static void attach_repeat(Conn *conn, uint64_t id, Lease *lease) {
@@ -411,6 +453,7 @@ void request_attach(Conn *conn, const WireMessage *message) {
                 attach_refuse_lease(conn, message->id, region, attach->role, r);
                 return;
         }
+        lease->keeps = attach->keeps;
         attach_grant(conn, message->id, lease, &effects);
 }
 

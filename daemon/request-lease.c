@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "daemon/await.h"
 #include "daemon/lapse.h"
 #include "daemon/ledger.h"
 #include "daemon/request.h"
@@ -65,12 +66,33 @@ static WireVerdict resume_judge(Conn *conn, const WireResume *resume, Lease **re
         return WIRE_VERDICT_SAME;
 }
 
+/* What this client was given before, and did not take up again. */
+static void resume_no_more(Conn *conn) {
+        Absent *absent, *next;
+
+        for (absent = conn->server->absents; absent; absent = next) {
+                next = absent->next;
+                if (absent->client.uid != conn->client.uid ||
+                    memcmp(absent->client.uuid, conn->client.uuid, SHMB_UUID_SIZE) != 0)
+                        continue;
+                lapse_client(conn->server, &absent->client, LEASE_END_DETACH);
+                lapse_absent_free(absent);
+        }
+}
+
 void request_resume(Conn *conn, const WireMessage *message) {
         WireMessage reply = { .type = WIRE_RESUMED, .id = message->id };
         Lease *lease = NULL;
 
+        if (message->resume.lease == 0)
+                resume_no_more(conn);
         reply.resumed.verdict = resume_judge(conn, &message->resume, &lease);
         if (lease && lease->client != &conn->client)
                 lapse_adopt(conn->server, lease, &conn->client);
+        if (lease)
+                lease->keeps = message->resume.keeps;
+        reply.resumed.wanted = lease && await_wants(lease);
         conn_reply(conn, &reply, NULL, 0);
+        if (lease && !lease->keeps)
+                await_nothing(conn->server, lease);
 }

@@ -8,7 +8,6 @@
  * refused and ends nothing.
  */
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -19,7 +18,10 @@
 #include "daemon/watch.h"
 #include "protocol/wire.h"
 
-static_assert(WIRE_VERSION_MINOR == 0, "request_hello() must choose the smaller minor version");
+/* What both sides know. */
+static uint32_t request_minor(uint32_t theirs, uint32_t ours) {
+        return theirs < ours ? theirs : ours;
+}
 
 static void request_hello(Conn *conn, const WireMessage *message) {
         const WireHello *hello = &message->hello;
@@ -28,8 +30,7 @@ static void request_hello(Conn *conn, const WireMessage *message) {
                 .id = message->id,
                 .welcome = {
                         .major = WIRE_VERSION_MAJOR,
-                        /* the smaller of both sides', and ours is the first */
-                        .minor = WIRE_VERSION_MINOR,
+                        .minor = request_minor(hello->minor, WIRE_VERSION_MINOR),
                         .version = PACKAGE_VERSION,
                         .admin = conn->admin,
                 },
@@ -116,10 +117,7 @@ static bool request_is_in_order(Conn *conn, const WireMessage *message) {
         return true;
 }
 
-void request_handle(Conn *conn, const WireMessage *message) {
-        if (!request_is_in_order(conn, message))
-                return;
-
+static void request_serve(Conn *conn, const WireMessage *message) {
         switch ((WireType)message->type) {
         case WIRE_HELLO:
                 request_hello(conn, message);
@@ -160,6 +158,9 @@ void request_handle(Conn *conn, const WireMessage *message) {
         case WIRE_SEGMENT:
                 request_segment(conn, message);
                 return;
+        case WIRE_OFFER:
+                request_offer(conn, message);
+                return;
         case WIRE_WATCH:
                 request_watch(conn, message);
                 return;
@@ -184,4 +185,9 @@ void request_handle(Conn *conn, const WireMessage *message) {
                 break;
         }
         request_out_of_order(conn, message, "this message is the broker's to send");
+}
+
+void request_handle(Conn *conn, const WireMessage *message) {
+        if (request_is_in_order(conn, message))
+                request_serve(conn, message);
 }

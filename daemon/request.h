@@ -23,6 +23,9 @@
  *     KICK        a lease that is over is refused as one that does not exist, which it should not
  *     RELOAD, GC  find nothing left to do
  *     WATCH       no connection that watches is kept
+ *     CREATE      (client, id) is in the record with the region: said again to be new
+ *     REMOVE      (client, id) of the last removal is in the record: OK again
+ *     OFFER       gives another socket; what is given over it twice is of no use and closed
  *
  * The client gets a second answer to an id that it waits for no longer, and ignores it.
  */
@@ -82,6 +85,9 @@ void request_fill_geometry(const Decl *decl, WireGeometry *ret_geometry);
 
 /* watch.c; answers when there is something to tell */
 void request_watch(Conn *conn, const WireMessage *message);
+
+/* await.c */
+void request_offer(Conn *conn, const WireMessage *message);
 
 /* request-admin.c */
 void request_admin(Conn *conn, const WireMessage *message);

@@ -25,6 +25,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "daemon/await.h"
 #include "daemon/bells.h"
 #include "daemon/conn.h"
 #include "daemon/lapse.h"
@@ -37,6 +38,7 @@
 #include "daemon/sys/clock.h"
 #include "daemon/sys/lockfile.h"
 #include "daemon/sys/random.h"
+#include "daemon/sys/recall.h"
 #include "daemon/sys/sockets.h"
 #include "daemon/takeover.h"
 #include "daemon/vault.h"
@@ -257,6 +259,7 @@ static int server_init_system(Server *server) {
         if (r < 0)
                 return server_fail("Cannot take over inherited descriptors", r);
         vault_begin(server);
+        server->recalls = recall_may_look();
         return 0;
 }
 
@@ -378,9 +381,10 @@ static int server_start(Server *server, DeclSet *decls) {
                 return r;
         server_reserve_fds(server);
         r = takeover(server, decls);
+        if (r)
+                return SERVER_E_FAILED;
         bells_sweep(server);
-        if (r == 0)
-                r = reload_start(server, decls);
+        r = reload_start(server, decls);
         if (r == 0)
                 r = server_open_listeners(server);
         return r ? SERVER_E_FAILED : 0;
@@ -429,10 +433,13 @@ int server_run(Server *server) {
 static bool server_keeps(const Server *server, const Region *region) {
         bool memfd = region->decl->backing == SHMB_BACKING_MEMFD;
 
-        if (region->departed || (memfd && (!region->body || region->body->mortal)))
+        if (region->departed || (memfd && !region->body))
                 return false;
         if (!server->started)
                 return region->body && region->body->adopted;
+        /* A successor has it from those who hold it, or not at all. */
+        if (memfd && region->body->mortal)
+                return server->handing_over && region->body->held;
         /* What PID 1 keeps for a unit that is stopped it drops. */
         if (memfd)
                 return server->handing_over;
@@ -454,9 +461,13 @@ static void server_end_region(Server *server, Region *region) {
 static void server_end_regions(Server *server) {
         Registry *registry = &server->registry;
         Region *region;
+        size_t i;
 
         /* Leases of what is kept are the next broker's business: nothing is said or written. */
         server->silent = true;
+        for (i = 0; i < registry->n_regions; i++)
+                if (registry->regions[i]->body)
+                        registry->regions[i]->body->held = registry->regions[i]->n_leases > 0;
         while (server->conns)
                 conn_end(server->conns, LEASE_END_DEATH);
         while (server->absents) {
@@ -492,8 +503,10 @@ Server *server_free(Server *server) {
         if (server->started)
                 (void)notify_stopping("ending %zu leases", server->registry.n_leases);
         server_close_listeners(server);
+        await_end(server);
         server_end_regions(server);
-        if (!server->handing_over)
+        /* One that did not start leaves its predecessor's to those who still listen. */
+        if (server->started && !server->handing_over)
                 bells_sweep(server);
         registry_deinit(&server->registry);
         quota_deinit(&server->quota);

@@ -16,6 +16,7 @@
  *     lapse.c             leases that are over, regions that nobody uses any more
  *     ledger.c            what is written down for the next broker
  *     takeover*.c         what the last broker left
+ *     await.c             what only its clients have
  *     reload*.c           from one configuration to the next
  *     watch.c             what happens, told to who asked
  */
@@ -41,6 +42,7 @@
 typedef struct Absent Absent;
 typedef struct Conn Conn;
 typedef struct Listener Listener;
+typedef struct Offer Offer;
 typedef struct Server Server;
 typedef struct ServerParams ServerParams;
 typedef struct Watch Watch;
@@ -129,6 +131,8 @@ struct Server {
                 uint64_t sequence; /* of the last event */
                 bool due;          /* somebody may wait for what is there now */
         } watches;
+        Offer *offers; /* of clients, being received */
+        bool recalls;  /* it sees what its clients have mapped */
         const char *pidfd_source; /* how the death of clients is seen; static */
 
         uint64_t n_refused;

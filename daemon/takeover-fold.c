@@ -9,12 +9,44 @@
  */
 
 #include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "config/decl.h"
 #include "daemon/takeover-fold.h"
+#include "memory/geometry.h"
+#include "protocol/name.h"
+
+/* Numbers that only grow, by one each: a broker does not get there. */
+#define FOLD_NUMBER_MAX (UINT64_MAX / 2)
+
+static int fold_fail(Fold *fold, const RecordEntry *entry, const char *fault) {
+        fold->fault_at = entry->at;
+        fold->fault = fault;
+        return FOLD_E_SENSELESS;
+}
+
+static const RecordEntry *fold_entry_of_region(const RecordRegion *region) {
+        return (const void *)((const char *)region - offsetof(RecordEntry, region));
+}
+
+static const RecordEntry *fold_entry_of_lease(const RecordLease *lease) {
+        return (const void *)((const char *)lease - offsetof(RecordEntry, lease));
+}
 
 static int fold_compare_regions(const void *a, const void *b) {
-        uint64_t x = ((const FoldRegion *)a)->region->tag, y = ((const FoldRegion *)b)->region->tag;
+        const RecordRegion *x = ((const FoldRegion *)a)->region;
+        const RecordRegion *y = ((const FoldRegion *)b)->region;
+
+        if (x->tag != y->tag)
+                return x->tag < y->tag ? -1 : 1;
+        return x < y ? -1 : x > y;
+}
+
+static int fold_compare_tag(const void *key, const void *member) {
+        uint64_t x = *(const uint64_t *)key, y = ((const FoldRegion *)member)->region->tag;
 
         return x < y ? -1 : x > y;
 }
@@ -28,13 +60,10 @@ static int fold_compare_leases(const void *a, const void *b) {
         return x < y ? -1 : x > y;
 }
 
-static FoldRegion *fold_find(Fold *fold, uint64_t tag) {
-        RecordRegion key_region = { .tag = tag };
-        FoldRegion key = { .region = &key_region };
-
+FoldRegion *fold_find(const Fold *fold, uint64_t tag) {
         return fold->n_regions == 0 ? NULL
-                                    : bsearch(&key, fold->regions, fold->n_regions,
-                                              sizeof(key), fold_compare_regions);
+                                    : bsearch(&tag, fold->regions, fold->n_regions,
+                                              sizeof(*fold->regions), fold_compare_tag);
 }
 
 static size_t fold_lease_slot(const Fold *fold, uint64_t number) {
@@ -50,8 +79,31 @@ static size_t fold_lease_slot(const Fold *fold, uint64_t number) {
         return low;
 }
 
+/* What one region or lease says is said of it alone. */
+static int fold_judge_twice(Fold *fold) {
+        const RecordLease *lease, *next;
+        size_t i;
+
+        for (i = 0; i + 1 < fold->n_regions; i++)
+                if (fold->regions[i].region->tag == fold->regions[i + 1].region->tag)
+                        return fold_fail(fold,
+                                         fold_entry_of_region(fold->regions[i + 1].region),
+                                         "the region of this tag is there already");
+        for (i = 0; i + 1 < fold->n_leases; i++) {
+                lease = fold->leases[i];
+                next = fold->leases[i + 1];
+                if (lease->lease == next->lease &&
+                    (lease->tag != next->tag || lease->role != next->role ||
+                     lease->index != next->index))
+                        return fold_fail(fold, fold_entry_of_lease(next),
+                                         "the lease of this number is of something else");
+        }
+        return 0;
+}
+
 static int fold_collect(const RecordEntry *entries, size_t n_entries, Fold *fold) {
         size_t i, n = 0;
+        int r;
 
         fold->regions = calloc(n_entries + 1, sizeof(*fold->regions));
         fold->leases = calloc(n_entries + 1, sizeof(*fold->leases));
@@ -67,6 +119,10 @@ static int fold_collect(const RecordEntry *entries, size_t n_entries, Fold *fold
         qsort(fold->regions, fold->n_regions, sizeof(*fold->regions), fold_compare_regions);
         qsort(fold->leases, fold->n_leases, sizeof(*fold->leases), fold_compare_leases);
 
+        r = fold_judge_twice(fold);
+        if (r)
+                return r;
+
         /* A lease that was resumed is written down again: the last one counts. */
         for (i = 0; i < fold->n_leases; i++)
                 if (i + 1 == fold->n_leases ||
@@ -76,13 +132,39 @@ static int fold_collect(const RecordEntry *entries, size_t n_entries, Fold *fold
         return 0;
 }
 
-static int fold_add_object(Fold *fold, const RecordObject *object) {
+/* Why the object is none of its region; NULL if it is one. */
+static const char *fold_judge_object(const FoldRegion *region, const RecordObject *object) {
+        const RecordRegion *record = region->region;
+        char name[SHMB_KERNEL_NAME_MAX + 1] = "";
+
+        if (object->index >= shmb_geometry_object_count(&record->geometry, object->kind))
+                return "its region has no such object";
+        if (object->size_bytes != shmb_geometry_object_size(&record->geometry, object->kind))
+                return "an object of its region has another size";
+        if (object->backing != record->backing)
+                return "its region has another backing";
+        if (object->epoch == 0 || object->ino == 0)
+                return "an object has an epoch and an inode";
+        if (object->kind == SHMB_OBJECT_DATA && record->posix_name[0])
+                snprintf(name, sizeof(name), "%s", record->posix_name);
+        else
+                (void)shmb_kernel_name(name, sizeof(name), record->name, record->tag,
+                                       object->kind, object->index, object->epoch);
+        return strcmp(name, object->name) == 0 ? NULL : "an object of its region has another name";
+}
+
+static int fold_add_object(Fold *fold, const RecordEntry *entry) {
+        const RecordObject *object = &entry->object;
         FoldRegion *region = fold_find(fold, object->tag);
         const RecordObject **objects;
         size_t n_allocated;
+        const char *fault;
 
         if (!region)
-                return 0;
+                return fold_fail(fold, entry, "the object is of no region");
+        fault = fold_judge_object(region, object);
+        if (fault)
+                return fold_fail(fold, entry, fault);
         if (region->n_objects == region->n_allocated) {
                 n_allocated = region->n_allocated > 0 ? 2 * region->n_allocated : 4;
                 objects = reallocarray(region->objects, n_allocated, sizeof(*objects));
@@ -111,14 +193,40 @@ static void fold_remove_object(Fold *fold, const RecordObjectRemoved *removed) {
         region->n_objects = n;
 }
 
+/* Only marked: its place stays until all have been played. */
 static void fold_end_lease(Fold *fold, uint64_t number) {
-        size_t slot = fold_lease_slot(fold, number), i;
+        size_t slot = fold_lease_slot(fold, number);
 
-        if (slot == fold->n_leases || fold->leases[slot]->lease != number)
-                return;
-        for (i = slot + 1; i < fold->n_leases; i++)
-                fold->leases[i - 1] = fold->leases[i];
-        fold->n_leases--;
+        if (slot < fold->n_leases && fold->leases[slot]->lease == number)
+                fold->over[slot] = true;
+}
+
+/* A region that is not known has departed: its holders may still come back, and be written down. */
+static const char *fold_judge_lease(Fold *fold, const RecordLease *lease) {
+        const FoldRegion *region = fold_find(fold, lease->tag);
+        uint32_t n_indices = 1;
+
+        if (lease->lease == 0 || lease->lease >= FOLD_NUMBER_MAX)
+                return "no lease has this number";
+        if (!region)
+                return NULL;
+        if (!decl_has_role(region->region->geometry.kind, lease->role))
+                return "its region has no such role";
+        if (lease->role == SHMB_ROLE_PRODUCE)
+                n_indices = region->region->geometry.n_lanes;
+        else if (lease->role == SHMB_ROLE_CONSUME)
+                n_indices = region->region->geometry.n_seats;
+        return lease->index < n_indices ? NULL : "its region has no such lane or seat";
+}
+
+static int fold_play_lease(const RecordEntry *entry, Fold *fold) {
+        const char *fault = fold_judge_lease(fold, &entry->lease);
+
+        if (fault)
+                return fold_fail(fold, entry, fault);
+        if (entry->lease.lease >= fold->next_lease)
+                fold->next_lease = entry->lease.lease + 1;
+        return 0;
 }
 
 static void fold_set_created(Fold *fold, const RecordCreated *created) {
@@ -131,7 +239,7 @@ static void fold_set_created(Fold *fold, const RecordCreated *created) {
 static int fold_play(const RecordEntry *entry, Fold *fold) {
         switch (entry->type) {
         case RECORD_OBJECT:
-                return fold_add_object(fold, &entry->object);
+                return fold_add_object(fold, entry);
         case RECORD_OBJECT_REMOVED:
                 fold_remove_object(fold, &entry->object_removed);
                 return 0;
@@ -145,19 +253,23 @@ static int fold_play(const RecordEntry *entry, Fold *fold) {
                 fold->removal = &entry->removal;
                 return 0;
         case RECORD_MARK:
+                if (entry->mark.next_lease >= FOLD_NUMBER_MAX ||
+                    entry->mark.next_generation >= FOLD_NUMBER_MAX)
+                        return fold_fail(fold, entry, "no number is that high");
                 if (entry->mark.next_lease > fold->next_lease)
                         fold->next_lease = entry->mark.next_lease;
                 if (entry->mark.next_generation > fold->next_generation)
                         fold->next_generation = entry->mark.next_generation;
                 return 0;
         case RECORD_REGION:
+                if (entry->region.generation == 0 ||
+                    entry->region.generation >= FOLD_NUMBER_MAX)
+                        return fold_fail(fold, entry, "no generation has this number");
                 if (entry->region.generation >= fold->next_generation)
                         fold->next_generation = entry->region.generation + 1;
                 return 0;
         case RECORD_LEASE:
-                if (entry->lease.lease >= fold->next_lease)
-                        fold->next_lease = entry->lease.lease + 1;
-                return 0;
+                return fold_play_lease(entry, fold);
         case RECORD_REGION_REMOVED:
         case RECORD_CONNECTION:
         case RECORD_CONNECTION_ENDED:
@@ -180,15 +292,62 @@ static void fold_drop_empty(Fold *fold) {
         fold->n_regions = n;
 }
 
+static int fold_compare_places(const void *a, const void *b) {
+        const RecordLease *x = **(const RecordLease **const *)a;
+        const RecordLease *y = **(const RecordLease **const *)b;
+
+        if (x->tag != y->tag)
+                return x->tag < y->tag ? -1 : 1;
+        if (x->role != y->role)
+                return x->role < y->role ? -1 : 1;
+        if (x->index != y->index)
+                return x->index < y->index ? -1 : 1;
+        return x->lease < y->lease ? -1 : x->lease > y->lease;
+}
+
+static bool fold_same_place(const RecordLease *a, const RecordLease *b) {
+        return (a->role == SHMB_ROLE_PRODUCE || a->role == SHMB_ROLE_CONSUME) &&
+               a->tag == b->tag && a->role == b->role && a->index == b->index;
+}
+
+/* Nobody is given a lane or seat that is held: whoever held it before has let go. */
+static int fold_drop_over(Fold *fold) {
+        const RecordLease ***places = calloc(fold->n_leases + 1, sizeof(*places));
+        size_t i, n = 0;
+
+        if (!places)
+                return -ENOMEM;
+        for (i = 0; i < fold->n_leases; i++)
+                if (!fold->over[i])
+                        places[n++] = &fold->leases[i];
+        qsort(places, n, sizeof(*places), fold_compare_places);
+        for (i = 0; i + 1 < n; i++)
+                if (fold_same_place(*places[i], *places[i + 1]))
+                        fold->over[places[i] - fold->leases] = true;
+        free(places);
+
+        for (i = 0, n = 0; i < fold->n_leases; i++)
+                if (!fold->over[i])
+                        fold->leases[n++] = fold->leases[i];
+        fold->n_leases = n;
+        return 0;
+}
+
 int fold_entries(const RecordEntry *entries, size_t n_entries, Fold *ret_fold) {
         size_t i;
         int r;
 
         ret_fold->next_lease = ret_fold->next_generation = 1;
         r = fold_collect(entries, n_entries, ret_fold);
+        if (r == 0) {
+                ret_fold->over = calloc(ret_fold->n_leases + 1, sizeof(*ret_fold->over));
+                r = ret_fold->over ? 0 : -ENOMEM;
+        }
         for (i = 0; r == 0 && i < n_entries; i++)
                 r = fold_play(&entries[i], ret_fold);
-        if (r < 0)
+        if (r == 0)
+                r = fold_drop_over(ret_fold);
+        if (r)
                 return r;
         fold_drop_empty(ret_fold);
         return 0;
@@ -201,5 +360,6 @@ void fold_deinit(Fold *fold) {
                 free(fold->regions[i].objects);
         free(fold->regions);
         free(fold->leases);
+        free(fold->over);
         *fold = (Fold){};
 }

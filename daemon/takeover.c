@@ -5,35 +5,28 @@
  *
  * Three passes. Objects: each region of the record is held against the declarations and against
  * what is there, and goes on or is removed. Leases: the holder is the process of the recorded
- * number that was born at the recorded time; if it lives, its lease does: on the connection that it
- * had, where the service manager kept that, else without one until it comes back. The rest: a lane
- * or seat whose holder is gone is one more death, and needs the proof like any other.
- *
- * Counts of deaths and detaches go on from the control object, which only a broker ever wrote:
- * peers compare them with what they saw last.
+ * number that was born at the recorded time; if it lives, its lease does
+ * (daemon/takeover-leases.h). The rest: a lane or seat whose holder is gone is one more death, and
+ * needs the proof like any other (daemon/takeover-settle.h).
  */
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
-#include "daemon/bells.h"
+#include "daemon/await.h"
 #include "daemon/core/dynamic.h"
-#include "daemon/core/segments.h"
-#include "daemon/lapse.h"
 #include "daemon/ledger.h"
 #include "daemon/log.h"
 #include "daemon/objects.h"
 #include "daemon/sys/clock.h"
-#include "daemon/sys/peer.h"
 #include "daemon/takeover-conns.h"
 #include "daemon/takeover-fold.h"
+#include "daemon/takeover-leases.h"
+#include "daemon/takeover-recall.h"
+#include "daemon/takeover-settle.h"
 #include "daemon/takeover.h"
 #include "daemon/vault.h"
-#include "memory/layout.h"
 
 typedef struct TakeoverCounts {
         size_t n_adopted, n_removed, n_leases, n_conns;
@@ -121,6 +114,46 @@ static Decl *takeover_declare(const DeclSet *decls, const FoldRegion *fold) {
         return decl;
 }
 
+/*
+ * Without a name it is nobody's any more when nobody had it mapped: then nobody misses what was in
+ * it. It is made anew behind the leases, in the epoch behind all that are known.
+ */
+static bool takeover_can_miss(const FoldRegion *fold, RegionObject *object) {
+        size_t i;
+
+        if (fold->region->backing != SHMB_BACKING_MEMFD || object->kind == SHMB_OBJECT_CONTROL ||
+            object->kind == SHMB_OBJECT_DATA)
+                return false;
+        for (i = 0; i < fold->n_objects; i++)
+                if (fold->objects[i]->kind == object->kind &&
+                    fold->objects[i]->index == object->index &&
+                    fold->objects[i]->epoch > object->epoch)
+                        object->epoch = fold->objects[i]->epoch;
+        return true;
+}
+
+/* A client that lives may have it, and nobody but it can tell: it is waited for. */
+static bool takeover_awaits(const Server *server, const FoldRegion *fold, Region *region,
+                            RegionObject *object) {
+        const RecordObject *newest = NULL;
+        size_t i;
+
+        if (fold->region->backing != SHMB_BACKING_MEMFD || !fold->alive || server->recalls)
+                return false;
+        for (i = 0; i < fold->n_objects; i++)
+                if (fold->objects[i]->kind == object->kind &&
+                    fold->objects[i]->index == object->index &&
+                    (!newest || fold->objects[i]->epoch > newest->epoch))
+                        newest = fold->objects[i];
+        if (!newest)
+                return false;
+        object->epoch = newest->epoch;
+        object->dev = newest->dev;
+        object->ino = newest->ino;
+        region->body->awaited = region->body->mortal = true;
+        return true;
+}
+
 /* Set the table of @region to what is there. Return: false if something is missing. */
 static bool takeover_match(Server *server, const FoldRegion *fold, Region *region) {
         const RecordObject *found;
@@ -131,6 +164,9 @@ static bool takeover_match(Server *server, const FoldRegion *fold, Region *regio
         for (i = 0; i < region->n_objects; i++) {
                 object = &region->objects[i];
                 found = takeover_pick(server, fold, object->kind, object->index);
+                if (!found && (takeover_awaits(server, fold, region, object) ||
+                               takeover_can_miss(fold, object)))
+                        continue;
                 if (!found || found->size_bytes != object->size_bytes)
                         return false;
                 object->epoch = found->epoch;
@@ -138,6 +174,9 @@ static bool takeover_match(Server *server, const FoldRegion *fold, Region *regio
                 object->ino = found->ino;
                 described = takeover_describe(server, found);
                 object->fd = vault_take(server, &described);
+                if (found->backing == SHMB_BACKING_MEMFD)
+                        region->body->mortal |= !vault_keep_found(server, region, found->name,
+                                                                  object->fd);
         }
         return true;
 }
@@ -182,6 +221,8 @@ static Region *takeover_region(Server *server, Decl *decl, const FoldRegion *fol
         (void)quota_charge(&server->quota, &region->body->charge, record->uid, QUOTA_BYTES,
                            region_size_bytes(region));
         region_go_live(region, clock_boottime_ns());
+        if (region->body->awaited)
+                await_begin(region);
         return region;
 }
 
@@ -206,14 +247,36 @@ static void takeover_tell(Server *server, const FoldRegion *fold, ShmbRegionStat
         close(fd);
 }
 
-static void takeover_objects(Server *server, const DeclSet *decls, const FoldRegion *fold,
+/* It would have gone on, and something of it is not there any more. */
+static void takeover_say_lost(const FoldRegion *fold) {
+        const bool memfd = fold->region->backing == SHMB_BACKING_MEMFD;
+        const char *reason = memfd ? "its memory had no name, and nobody has it any more"
+                                   : "its objects are not there any more, or not what they were";
+
+        log_event(&(LogEvent){
+                          .priority = LOG_WARNING,
+                          .message_id = SHMB_MESSAGE_REGION_LOST_STR,
+                          .uid = LOG_UID_NONE,
+                          .fields = {
+                                  { "REGION", fold->region->name },
+                                  { "REASON", reason },
+                          },
+                  },
+                  "Region \"%s\" of a broker before this one is lost: %s. It is made anew.",
+                  fold->region->name, reason);
+}
+
+static void takeover_objects(Server *server, const DeclSet *decls, FoldRegion *fold,
                              TakeoverCounts *counts) {
         bool declared = decl_set_find(decls, fold->region->name);
+        Decl *decl = takeover_declare(decls, fold);
+        const bool same = decl;
         const RegionObject *object;
         Region *region;
         size_t i;
 
-        region = takeover_region(server, takeover_declare(decls, fold), fold);
+        region = takeover_region(server, decl, fold);
+        fold->taken_over = region;
         if (!region)
                 takeover_tell(server, fold, declared ? SHMB_REGION_STALE : SHMB_REGION_REMOVED);
         if (!region && fold->created)
@@ -221,213 +284,36 @@ static void takeover_objects(Server *server, const DeclSet *decls, const FoldReg
                           "more: %s.", fold->region->name, fold->created->uid,
                           declared ? "it is declared now"
                                    : "no template declares it as it is, or its objects are gone");
+        else if (!region && same && !registry_find(&server->registry, fold->region->name))
+                takeover_say_lost(fold);
         for (i = 0; i < fold->n_objects; i++) {
                 object = region ? region_object(region, fold->objects[i]->kind,
                                                 fold->objects[i]->index)
                                 : NULL;
-                if (object && object->epoch == fold->objects[i]->epoch)
+                if (object && object->ino != 0 && object->epoch == fold->objects[i]->epoch)
                         counts->n_adopted++;
                 else
                         takeover_unlink(server, fold->objects[i], counts);
         }
 }
 
-static int takeover_on_death(sd_event_source *source, int fd, uint32_t revents, void *userdata) {
-        Absent *absent = userdata;
-        Server *server = absent->server;
-
-        lapse_client(server, &absent->client, LEASE_END_DEATH);
-        lapse_absent_free(absent);
-        server_arm(server);
-        return 0;
-}
-
-static Absent *takeover_find_absent(Server *server, const RecordLease *record) {
-        Absent *absent;
-
-        for (absent = server->absents; absent; absent = absent->next)
-                if (absent->client.pid == record->pid &&
-                    absent->client.pid_started == record->pid_started &&
-                    absent->client.uid == record->uid &&
-                    memcmp(absent->client.uuid, record->client, SHMB_UUID_SIZE) == 0)
-                        return absent;
-        return NULL;
-}
-
-static Absent *takeover_new_absent(Server *server, const RecordLease *record, int pidfd) {
-        Absent *absent = calloc(1, sizeof(*absent));
-
-        if (!absent) {
-                close(pidfd);
-                return NULL;
-        }
-        absent->server = server;
-        absent->pidfd = pidfd;
-        absent->client.uid = record->uid;
-        absent->client.pid = record->pid;
-        absent->client.pid_started = record->pid_started;
-        memcpy(absent->client.uuid, record->client, SHMB_UUID_SIZE);
-        snprintf(absent->client.command, sizeof(absent->client.command), "%s", record->command);
-        snprintf(absent->client.unit, sizeof(absent->client.unit), "%s", record->unit);
-        absent->next = server->absents;
-        if (server->absents)
-                server->absents->previous = absent;
-        server->absents = absent;
-
-        if (sd_event_add_io(server->event, &absent->death, pidfd, EPOLLIN, takeover_on_death,
-                            absent) < 0 ||
-            sd_event_source_set_priority(absent->death, SERVER_PRIORITY) < 0) {
-                lapse_absent_free(absent);
-                return NULL;
-        }
-        return absent;
-}
-
-/* The client that holds it: on its connection, or without one if it lives. */
-static LeaseClient *takeover_client(Server *server, const TakeoverConns *conns,
-                                    const RecordLease *record) {
-        LeaseClient *client = takeover_conns_client(conns, record);
-        Absent *absent;
-        int pidfd;
-
-        if (client)
-                return client;
-        absent = takeover_find_absent(server, record);
-        if (!absent && peer_find((pid_t)record->pid, record->pid_started, &pidfd) == 0)
-                absent = takeover_new_absent(server, record, pidfd);
-        return absent ? &absent->client : NULL;
-}
-
-static Region *takeover_by_tag(Server *server, uint64_t tag) {
+/* Behind the leases. */
+static void takeover_settle(Server *server) {
         size_t i;
 
         for (i = 0; i < server->registry.n_regions; i++)
-                if (server->registry.regions[i]->tag == tag)
-                        return server->registry.regions[i];
-        return NULL;
+                if (!server->registry.regions[i]->body->awaited)
+                        settle_region(server, server->registry.regions[i]);
 }
 
-/* Who created it, if he lives: what has no ttl stays for his sake. */
-static void takeover_creator(Server *server, const TakeoverConns *conns, const FoldRegion *fold) {
-        const RecordCreated *created = fold->created;
-        Region *region = takeover_by_tag(server, fold->region->tag);
-        RecordLease record = { .command = "", .unit = "" };
-        LeaseClient *client;
+static int takeover_say_damage(const Server *server, uint64_t at, const char *clause) {
+        const char *path = server->params.runtime_path;
 
-        if (!region || !created || created->bond != RECORD_BOND_CREATOR)
-                return;
-        record.uid = created->uid;
-        record.pid = created->pid;
-        record.pid_started = created->pid_started;
-        memcpy(record.client, created->client, sizeof(record.client));
-        client = takeover_conns_creator(conns, created);
-        if (!client)
-                client = takeover_client(server, conns, &record);
-        if (client)
-                dynamic_set_creator(region, client, clock_boottime_ns());
-}
-
-static void takeover_lease(Server *server, const TakeoverConns *conns, const RecordLease *record,
-                           TakeoverCounts *counts) {
-        Region *region = takeover_by_tag(server, record->tag);
-        LeaseClient *client;
-        ObjectsFault fault;
-        Lease *lease;
-
-        if (!region || record->role >= _SHMB_ROLE_N)
-                return;
-        client = takeover_client(server, conns, record);
-        if (!client)
-                return;
-        if (lease_restore(&server->registry, region, client, record->role, record->index,
-                          record->lease, record->since_ns, &lease)) {
-                lapse_absent(server, client);
-                return;
-        }
-
-        lease->request = record->request;
-        (void)objects_map_control(server, region, &fault);
-        counts->n_leases++;
-}
-
-/* Where it cannot be had again its holder is not woken any more: what he does then finds out. */
-static void takeover_restore_bell(Server *server, Region *region, const RegionParty *party,
-                                  const ShmbParty *entry) {
-        uint32_t polls;
-        int r;
-
-        /* A private copy, as below. */
-        memcpy(&polls, &entry->polls, sizeof(polls));
-        if (!party->lease || !polls)
-                return;
-        r = bells_restore(server, region, party);
-        if (r < 0)
-                log_plain(LOG_WARNING, "The FIFO of lease %llu on region \"%s\" is gone: %s.",
-                          (unsigned long long)party->lease->id, region->decl->name,
-                          strerror(-r));
-}
-
-static void takeover_restore_segments(const Region *region, RegionParty *party,
-                                      const ShmbParty *entry) {
-        uint64_t freed, backed;
-
-        /* A private copy, as below. */
-        memcpy(&freed, &entry->freed, sizeof(freed));
-        memcpy(&backed, &entry->backed, sizeof(backed));
-        if (party->role == SHMB_ROLE_PRODUCE)
-                segments_restore(&party->segments, &region->decl->geometry, freed, backed);
-}
-
-/* What the last broker told peers goes on; who held a lane or seat and has no lease now is dead. */
-static void takeover_read_parties(Server *server, Region *region) {
-        RegionParty *party;
-        ObjectsFault fault;
-        uint32_t occupancy;
-        ShmbParty entry;
-        size_t i;
-        int fd;
-
-        if (objects_open(server, region, &region->objects[0], false, &fd, &fault))
-                return;
-        for (i = 0; i < region->n_parties; i++) {
-                party = &region->parties[i];
-                /* Nobody holds the group, its consumers share it. */
-                if (party->role == SHMB_ROLE_NONE)
-                        continue;
-                if (!party->lease)
-                        party->occupancy = SHMB_PARTY_UNPROVEN;
-                if (backing_read(fd, offsetof(ShmbControl, parties) + i * sizeof(entry), &entry,
-                                 sizeof(entry)) != 0)
-                        continue;
-                /* A private copy, of what only a broker wrote: a plain copy is enough. */
-                memcpy(&party->n_deaths, &entry.n_deaths, sizeof(party->n_deaths));
-                memcpy(&party->n_detaches, &entry.n_detaches, sizeof(party->n_detaches));
-                memcpy(&occupancy, &entry.occupancy, sizeof(occupancy));
-                memcpy(&party->last_lease, &entry.lease, sizeof(party->last_lease));
-                party->n_deaths += !party->lease && occupancy == SHMB_PARTY_HELD;
-                takeover_restore_bell(server, region, party, &entry);
-                takeover_restore_segments(region, party, &entry);
-        }
-        close(fd);
-}
-
-/* Behind the leases: who has none left its lane or seat to be proven. */
-static void takeover_settle(Server *server) {
-        ObjectsFault fault;
-        Region *region;
-        size_t i, j;
-
-        for (i = 0; i < server->registry.n_regions; i++) {
-                region = server->registry.regions[i];
-                takeover_read_parties(server, region);
-                if (objects_map_control(server, region, &fault))
-                        continue;
-                for (j = 0; j < region->n_parties; j++)
-                        (void)lapse_party(server, region, &region->parties[j]);
-                objects_publish_all(region);
-                if (region->n_leases == 0)
-                        control_deinit(&region->body->control);
-        }
+        log_plain(LOG_ERR, "%s/%s is damaged at offset %llu (%s): what a broker before this one "
+                  "made is not known, and nothing was touched; when no client is left, remove the "
+                  "file and %s/shmb.*.", path, RECORD_NAME, (unsigned long long)at, clause,
+                  BACKING_DIRECTORY);
+        return SERVER_E_FAILED;
 }
 
 static int takeover_read(Server *server, RecordContent *content) {
@@ -437,13 +323,17 @@ static int takeover_read(Server *server, RecordContent *content) {
         r = record_read(server->runtime_fd, server->boot_id, content);
         switch (r) {
         case 0:
+                if (content->torn)
+                        log_plain(LOG_NOTICE, "The broker before this one was killed while it "
+                                  "wrote the last entry of %s/%s, which nobody was told of.",
+                                  path, RECORD_NAME);
                 return 0;
         case RECORD_E_CORRUPT:
-                log_plain(LOG_ERR, "%s/%s is damaged at offset %llu: what a broker before this one "
-                          "made is not known, and nothing was touched; when no client is left, "
-                          "remove the file and %s/shmb.*.", path, RECORD_NAME,
-                          (unsigned long long)content->fault_at, BACKING_DIRECTORY);
-                break;
+                return takeover_say_damage(server, content->fault_at,
+                                           content->n_bytes == 0 ? "it is empty" :
+                                           content->fault_at == content->n_bytes
+                                                           ? "it was cut short"
+                                                           : "no broker wrote what is there");
         case RECORD_E_NEWER:
                 log_plain(LOG_ERR, "%s/%s was written by a newer broker (offset %llu); nothing was "
                           "touched: start that version.", path, RECORD_NAME,
@@ -476,7 +366,7 @@ static void takeover_say(const TakeoverCounts *counts) {
                   counts->n_adopted, counts->n_leases, counts->n_conns, counts->n_removed);
 }
 
-static int takeover_apply(Server *server, const DeclSet *decls, const Fold *fold,
+static int takeover_apply(Server *server, const DeclSet *decls, Fold *fold,
                           TakeoverConns *conns) {
         TakeoverCounts counts = {};
         size_t i;
@@ -489,10 +379,11 @@ static int takeover_apply(Server *server, const DeclSet *decls, const Fold *fold
         for (i = 0; i < fold->n_regions; i++)
                 takeover_objects(server, decls, &fold->regions[i], &counts);
         counts.n_conns = takeover_conns_restore(server, conns);
-        for (i = 0; i < fold->n_leases; i++)
-                takeover_lease(server, conns, fold->leases[i], &counts);
-        for (i = 0; i < fold->n_regions; i++)
-                takeover_creator(server, conns, &fold->regions[i]);
+        r = takeover_leases(server, fold, conns, &counts.n_leases);
+        if (r < 0) {
+                log_plain(LOG_ERR, "The broker has no memory for the leases of its record.");
+                return SERVER_E_FAILED;
+        }
 
         /* Written before the settling, which writes down what it proves and replaces. */
         r = ledger_begin(server);
@@ -506,6 +397,22 @@ static int takeover_apply(Server *server, const DeclSet *decls, const Fold *fold
         return 0;
 }
 
+static int takeover_fold(Server *server, const RecordContent *content, Fold *fold,
+                         TakeoverConns *conns) {
+        int r;
+
+        r = fold_entries(content->entries, content->n_entries, fold);
+        if (r == FOLD_E_SENSELESS)
+                return takeover_say_damage(server, fold->fault_at, fold->fault);
+        if (r == 0)
+                r = takeover_conns_fold(content->entries, content->n_entries, conns);
+        if (r < 0) {
+                log_plain(LOG_ERR, "The broker has no memory for its record.");
+                return SERVER_E_FAILED;
+        }
+        return 0;
+}
+
 int takeover(Server *server, const DeclSet *decls) {
         RecordContent content = {};
         TakeoverConns conns = {};
@@ -513,12 +420,14 @@ int takeover(Server *server, const DeclSet *decls) {
         int r;
 
         r = takeover_read(server, &content);
-        if (r == 0) {
-                r = fold_entries(content.entries, content.n_entries, &fold);
-                if (r == 0)
-                        r = takeover_conns_fold(content.entries, content.n_entries, &conns);
-                r = r < 0 ? SERVER_E_FAILED : takeover_apply(server, decls, &fold, &conns);
+        if (r == 0)
+                r = takeover_fold(server, &content, &fold, &conns);
+        if (r == 0 && takeover_recall(server, &fold) < 0) {
+                log_plain(LOG_ERR, "The broker has no memory to look for that of its clients.");
+                r = SERVER_E_FAILED;
         }
+        if (r == 0)
+                r = takeover_apply(server, decls, &fold, &conns);
         takeover_conns_deinit(&conns);
         fold_deinit(&fold);
         record_content_deinit(&content);

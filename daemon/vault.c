@@ -39,9 +39,8 @@ static const RatelimitRates VAULT_CONN_RATES = {
 /* How much PID 1 keeps: systemd says it since 254; else what our unit asks for. */
 static size_t vault_max(void) {
         const char *said = getenv("FDSTORE");
-        unsigned long n = said ? strtoul(said, NULL, 10) : 0;
 
-        return n > 0 ? n : VAULT_MAX;
+        return said ? strtoul(said, NULL, 10) : VAULT_MAX;
 }
 
 static int vault_compare(const void *left, const void *right) {
@@ -55,12 +54,16 @@ static bool vault_name_is_ours(const char *name) {
                strncmp(name, VAULT_CONN_PREFIX, sizeof(VAULT_CONN_PREFIX) - 1) == 0;
 }
 
-void vault_begin(Server *server) {
-        size_t i;
-
+void vault_sort(Server *server) {
         if (server->store.n_entries > 0)
                 qsort(server->store.entries, server->store.n_entries,
                       sizeof(*server->store.entries), vault_compare);
+}
+
+void vault_begin(Server *server) {
+        size_t i;
+
+        vault_sort(server);
         for (i = 0; i < server->store.n_entries; i++)
                 server->vault.n_kept += vault_name_is_ours(server->store.entries[i].name);
 }
@@ -199,6 +202,32 @@ static StoreEntry *vault_look(const Server *server, const char *name) {
                                          sizeof(key), vault_compare);
 }
 
+bool vault_has(const Server *server, const char *name) {
+        return vault_look(server, name) != NULL;
+}
+
+int vault_add_consume_fd(Server *server, const char *name, int fd) {
+        Store *store = &server->store;
+        StoreEntry *entries;
+        char *copy;
+
+        entries = reallocarray(store->entries, store->n_entries + 1, sizeof(*entries));
+        if (!entries)
+                return -ENOMEM;
+        store->entries = entries;
+        copy = strdup(name);
+        if (!copy)
+                return -ENOMEM;
+        entries[store->n_entries++] = (StoreEntry){ .fd = fd, .name = copy, .found = true };
+        return 0;
+}
+
+bool vault_keep_found(Server *server, const Region *region, const char *name, int fd) {
+        const StoreEntry *entry = vault_look(server, name);
+
+        return entry && (!entry->found || vault_keep(server, region, name, fd));
+}
+
 int vault_find(const Server *server, const BackingObject *object) {
         BackingObject wanted = *object;
         const StoreEntry *entry;
@@ -258,7 +287,8 @@ int vault_take_conn(Server *server, uint64_t number, bool (*fits)(int fd, uint64
 }
 
 static void vault_drop_entry(Server *server, StoreEntry *entry) {
-        vault_forget(server, entry->name);
+        if (!entry->found)
+                vault_forget(server, entry->name);
         if (entry->fd >= 0)
                 close(entry->fd);
         entry->fd = -1;

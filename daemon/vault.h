@@ -6,8 +6,8 @@
  *
  * Objects that have no name are nobody's once the broker is killed. Under systemd PID 1 holds a
  * descriptor of each, from before anybody is given one to after it is gone, and gives them to the
- * next broker by the name that the record has (daemon/sys/store.h). Without systemd they are made
- * anew.
+ * next broker by the name that the record has (daemon/sys/store.h). Without systemd the next broker
+ * may find them in whoever still holds them (daemon/takeover-recall.h); else they are made anew.
  *
  * A store is a datagram to PID 1 with the descriptor in it. PID 1 reads what its services said
  * before it reaps them (its source for notifications has a priority above that for SIGCHLD), so
@@ -76,6 +76,22 @@ int vault_find(const Server *server, const BackingObject *object);
 
 /** vault_take() - the same, for good; the caller's */
 int vault_take(Server *server, const BackingObject *object);
+
+/** vault_has() - whether there is anything of this name */
+bool vault_has(const Server *server, const char *name);
+
+/**
+ * vault_add_consume_fd() - put in what was found elsewhere; vault_sort() behind the last one
+ *
+ * Return: 0, or -ENOMEM (@fd is still the caller's).
+ */
+int vault_add_consume_fd(Server *server, const char *name, int fd);
+
+/** vault_sort() - have what was added found */
+void vault_sort(Server *server);
+
+/** vault_keep_found() - vault_keep() of what was taken and is not PID 1's; true for what is */
+bool vault_keep_found(Server *server, const Region *region, const char *name, int fd);
 
 /** vault_discard() - let go of what a predecessor stored under this name, taken or not */
 void vault_discard(Server *server, const char *name);

@@ -41,6 +41,7 @@ typedef enum WireType {
         WIRE_CREATE,  /* -> WIRE_CREATED: a region of a template */
         WIRE_REMOVE,  /* -> WIRE_OK: one that was created */
         WIRE_WATCH,   /* -> WIRE_EVENTS, when there are some */
+        WIRE_OFFER,   /* -> WIRE_OK + fd: a socket for what the client keeps of a region */
         /* replies */
         WIRE_OK = 64,
         WIRE_ERROR,
@@ -76,6 +77,7 @@ typedef struct WireAttach {
         uint32_t item_align;
         const char *type;
         uint64_t region_size;
+        bool keeps; /* the client keeps descriptors where it is asked to */
 } WireAttach;
 
 /* One object of a region; repeated in WireAttached in the order of the fds. */
@@ -95,7 +97,9 @@ typedef struct WireAttached {
         WireGeometry geometry;
         const char *type; /* item.type, "" if none */
         uint32_t n_objects;
+        /* With `keep`, what the client may write comes once more behind them all, to read. */
         WireObject objects[SHMB_OBJECTS_MAX];
+        bool keep; /* a successor of this broker will have them from its clients alone */
 } WireAttached;
 
 typedef struct WireMapped {
@@ -124,9 +128,10 @@ typedef struct WireSegment {
 } WireSegment;
 
 typedef struct WireResume {
-        uint64_t lease;
+        uint64_t lease; /* 0: no more, all others of this client are over */
         uint64_t generation;
         uint32_t epoch; /* of the client's own object */
+        bool keeps;     /* as of WireAttach */
 } WireResume;
 
 typedef struct WireCreate {
@@ -158,7 +163,12 @@ typedef enum WireVerdict {
 
 typedef struct WireResumed {
         uint32_t verdict;
+        bool wanted; /* the broker has not all of its objects: WIRE_OFFER what is kept */
 } WireResumed;
+
+typedef struct WireOffer {
+        uint64_t lease;
+} WireOffer;
 
 typedef struct WireError {
         uint32_t status; /* ShmbStatus */
@@ -182,6 +192,7 @@ typedef struct WireMessage {
                 WireCreate create;
                 WireRemove remove;
                 WireCreated created;
+                WireOffer offer;
                 WireList list;
                 WireListing listing;
                 WireWho who;

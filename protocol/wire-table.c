@@ -146,6 +146,7 @@ static const WireField attach_fields[] = {
         U32(5, WireAttach, item_align),
         OPTIONAL(6, WireAttach, type, SHMB_TYPE_MAX),
         U64(7, WireAttach, region_size),
+        BOOL(8, WireAttach, keeps),
 };
 
 static const WireField attached_fields[] = {
@@ -157,6 +158,7 @@ static const WireField attached_fields[] = {
         STRUCT(6, WireAttached, geometry, geometry),
         STRING(7, WireAttached, type, SHMB_TYPE_MAX),
         ARRAY(8, WireAttached, objects, n_objects, SHMB_OBJECTS_MAX, object),
+        BOOL(9, WireAttached, keep),
 };
 
 static const WireField mapped_fields[] = {
@@ -186,10 +188,16 @@ static const WireField resume_fields[] = {
         U64(1, WireResume, lease),
         U64(2, WireResume, generation),
         U32(3, WireResume, epoch),
+        BOOL(4, WireResume, keeps),
 };
 
 static const WireField resumed_fields[] = {
         U32(1, WireResumed, verdict),
+        BOOL(2, WireResumed, wanted),
+};
+
+static const WireField offer_fields[] = {
+        U64(1, WireOffer, lease),
 };
 
 static const WireField list_fields[] = {
@@ -321,6 +329,7 @@ static const WireTable bodies[] = {
         [WIRE_CREATE] = TABLE(create_fields, sizeof(WireCreate)),
         [WIRE_REMOVE] = TABLE(remove_fields, sizeof(WireRemove)),
         [WIRE_WATCH] = TABLE(watch_fields, sizeof(WireWatch)),
+        [WIRE_OFFER] = TABLE(offer_fields, sizeof(WireOffer)),
         [WIRE_ERROR] = TABLE(error_fields, sizeof(WireError)),
         [WIRE_WELCOME] = TABLE(welcome_fields, sizeof(WireWelcome)),
         [WIRE_ATTACHED] = TABLE(attached_fields, sizeof(WireAttached)),

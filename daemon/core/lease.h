@@ -71,6 +71,8 @@ struct Lease {
         uint64_t since_ns;   /* CLOCK_BOOTTIME of the grant */
         uint64_t request;    /* id of the attach: a repeated one gets the same lease */
         bool mapped;         /* the client said that it holds its maps */
+        bool keeps;          /* it keeps descriptors where it is asked to */
+        bool offered;        /* it was given the chance to give them back */
         QuotaCharge charge;
         Lease *next_in_region, *prev_in_region;
         Lease *next_of_client, *prev_of_client;

@@ -29,6 +29,7 @@ enum {
 struct StoreEntry {
         int fd;     /* owned; -1 once taken by store_take() */
         char *name; /* owned; "" if it had none */
+        bool found; /* not by systemd: it does not keep it */
 };
 
 typedef struct Store {

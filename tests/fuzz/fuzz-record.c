@@ -58,8 +58,9 @@ static void check_payload(const uint8_t *data, size_t size) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         uint8_t boot_id[RECORD_BOOT_ID_SIZE];
+        uint32_t n_whole;
 
-        if (record_decode_header(data, size, boot_id) == 0)
+        if (record_decode_header(data, size, boot_id, &n_whole) == 0)
                 check_file(data + RECORD_FILE_HEADER_SIZE, size - RECORD_FILE_HEADER_SIZE);
         check_file(data, size);
         if (size > 0)

@@ -154,7 +154,7 @@ const char *broker_name(const Broker *broker, const char *name) {
 }
 
 __attribute__((noreturn)) static void broker_exec(Broker *broker, const char *option) {
-        char *path = getenv("SHMBROKERD");
+        char *path = broker->program ? (char *)broker->program : getenv("SHMBROKERD");
         char *const arguments[] = {
                 path, (char *)"--config", broker->config, (char *)"--runtime-dir", broker->runtime,
                 (char *)option, NULL,

@@ -53,6 +53,7 @@ struct Broker {
         unsigned n_ready, n_reloading, n_stopping; /* how often it said so */
         int notify_fd;
         pid_t pid;                         /* 0 while it does not run */
+        const char *program;               /* NULL: $SHMBROKERD */
         /* runs in the child before exec; NULL */
         void (*prepare)(void *data);
         void *prepare_data;

@@ -9,16 +9,22 @@
 #include "tests/harness/items.h"
 #include "tests/harness/mover.h"
 
-struct shmb_region *mover_attach(const Broker *broker, const char *region, enum shmb_role role) {
+struct shmb_region *mover_attach_with(const Broker *broker, const char *region,
+                                      enum shmb_role role, struct shmb **ret_c) {
         struct shmb_region *r = NULL;
-        struct shmb *c = NULL;
         int result;
 
-        child_equal(shmb_connect(broker->socket, &c), 0);
-        result = shmb_attach(c, region, role, NULL, &r);
+        child_equal(shmb_connect(broker->socket, ret_c), 0);
+        result = shmb_attach(*ret_c, region, role, NULL, &r);
         if (result != 0)
-                child_fail(__FILE__, __LINE__, shmb_error(c), result);
+                child_fail(__FILE__, __LINE__, shmb_error(*ret_c), result);
         return r;
+}
+
+struct shmb_region *mover_attach(const Broker *broker, const char *region, enum shmb_role role) {
+        struct shmb *c = NULL;
+
+        return mover_attach_with(broker, region, role, &c);
 }
 
 static int move(struct shmb_region *r, enum shmb_role role, uint64_t number) {

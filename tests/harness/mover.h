@@ -31,6 +31,10 @@ struct Mover {
 /** mover_attach() - in a child: a handle with what the library does by default, or its end */
 struct shmb_region *mover_attach(const Broker *broker, const char *region, enum shmb_role role);
 
+/** mover_attach_with() - the same, with its connection */
+struct shmb_region *mover_attach_with(const Broker *broker, const char *region,
+                                      enum shmb_role role, struct shmb **ret_c);
+
 /** mover_start() - start one and wait until it is attached */
 void mover_start(Mover *mover, const Broker *broker, const char *region, enum shmb_role role,
                  const ChildIdentity *identity);

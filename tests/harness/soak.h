@@ -11,6 +11,7 @@
 
 #include "tests/harness/broker.h"
 #include "tests/harness/child.h"
+#include "tests/harness/load.h"
 
 typedef struct Soak Soak;
 typedef struct SoakTally SoakTally;
@@ -23,7 +24,8 @@ enum {
 struct Soak {
         const Broker *broker;
         SoakTally *tally; /* shared with the children */
-        Child producers[SOAK_PAIRS], consumers[SOAK_PAIRS], visitors[SOAK_VISITORS];
+        LoadPair pairs[SOAK_PAIRS];
+        Child visitors[SOAK_VISITORS];
         /* once it has ended */
         uint64_t n_items, n_visits, longest_visit_ns;
 };

@@ -26,6 +26,7 @@
 enum {
         CROWD = 40,
         SHORT_MS = 200,
+        HELD = 3,
 };
 
 static const char yaml[] =
@@ -151,6 +152,30 @@ static void test_ring_flows_while_the_broker_is_stopped(void **state) {
         broker_end(&broker);
 }
 
+/* Lets go of all that it holds while there is nobody to tell, and only then looks after its
+ * connection. */
+static void let_go_in_child(void *data) {
+        struct shmb_region *regions[HELD];
+        struct shmb *c = NULL;
+        unsigned i;
+
+        child_equal(shmb_connect(broker.socket, &c), 0);
+        for (i = 0; i < HELD; i++)
+                child_equal(shmb_attach(c, i == 0 ? ring : raw, i == 0 ? SHMB_PRODUCE : SHMB_READ,
+                                        NULL, &regions[i]),
+                            0);
+        child_say("attached");
+        child_await("let go");
+        for (i = 0; i < HELD; i++)
+                shmb_detach(regions[i]);
+        child_say("let go");
+        child_await("come back");
+        for (;;) {
+                (void)shmb_dispatch(c);
+                broker_pause();
+        }
+}
+
 /* Holds something, and does nothing but look after its connection. */
 static void hold_in_child(void *data) {
         struct shmb_region *r = NULL;
@@ -218,6 +243,31 @@ static void test_reconnect_of_a_crowd(void **state) {
         broker_end(&broker);
 }
 
+/* A lease is over when its client says so, and it says so as soon as there is somebody to hear. */
+static void test_detach_while_the_broker_is_away_ends_the_lease(void **state) {
+        unsigned n_connected;
+        Mover producer;
+        Child child;
+
+        begin();
+        child_spawn(&child, &alice, let_go_in_child, NULL);
+        child_expect(&child, "attached");
+        broker_kill(&broker);
+        child_tell(&child, "let go");
+        child_expect(&child, "let go");
+        broker_start(&broker);
+        /* it lives, and may be about to come back to them */
+        assert_int_equal(n_holders(&n_connected), HELD);
+        assert_int_equal(n_connected, 0);
+        child_tell(&child, "come back");
+        broker_until(n_holders(&n_connected) == 0);
+        mover_start(&producer, &broker, ring, SHMB_PRODUCE, &bob);
+        mover_do(&producer, "push 1 from 0", "1 0");
+        mover_end(&producer);
+        child_kill(&child);
+        broker_end(&broker);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
 #define TEST(_name) cmocka_unit_test_teardown(_name, teardown)
@@ -225,6 +275,7 @@ int main(void) {
                 TEST(test_reconnect_to_a_broker_that_was_stopped),
                 TEST(test_ring_flows_while_the_broker_is_stopped),
                 TEST(test_reconnect_of_a_crowd),
+                TEST(test_detach_while_the_broker_is_away_ends_the_lease),
         };
 
         broker_need_root();

@@ -13,6 +13,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 #include <shmbroker.h>
-#include "daemon/record.h"
 #include "protocol/wire.h"
 #include "tests/harness/broker.h"
 #include "tests/harness/caller.h"
@@ -358,32 +358,6 @@ static void test_restart_keeps_the_lease_of_who_has_not_come_back(void **state) 
         broker_end(&broker);
 }
 
-/* Without a service manager that keeps it, sealed memory goes with its broker: those who have it
- * keep it, those who come get a new one. */
-static void test_restart_by_hand_makes_sealed_memory_anew(void **state) {
-        CallerLease before, after;
-        Caller caller;
-
-        begin();
-        assert_int_equal(caller_begin(&caller, broker.socket), 0);
-        assert_int_equal(caller_attach(&caller, broker_name(&broker, "sealed"), SHMB_ROLE_READ,
-                                       &before),
-                         0);
-        caller_close(&caller);
-        broker_kill(&broker);
-        broker_start(&broker);
-        assert_int_equal(region_now("sealed").state, SHMB_REGION_LIVE);
-        assert_int_equal(caller_begin(&caller, broker.socket), 0);
-        assert_int_equal(caller_attach(&caller, broker_name(&broker, "sealed"), SHMB_ROLE_READ,
-                                       &after),
-                         0);
-        assert_true(after.attached.tag != before.attached.tag);
-        caller_lease_close(&before);
-        caller_lease_close(&after);
-        caller_close(&caller);
-        broker_end(&broker);
-}
-
 static void make_file(const char *path, uid_t uid) {
         int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
@@ -479,63 +453,6 @@ static void test_restart_in_the_middle_of_everything_leaves_nothing(void **state
         broker_end(&broker);
 }
 
-static void change_record(off_t from_end, bool cut) {
-        char path[BROKER_PATH_MAX + 16];
-        struct stat st;
-        uint8_t byte;
-        int fd;
-
-        snprintf(path, sizeof(path), "%s/%s", broker.runtime, RECORD_NAME);
-        fd = open(path, O_RDWR | O_CLOEXEC);
-        assert_true(fd >= 0);
-        assert_int_equal(fstat(fd, &st), 0);
-        assert_true(st.st_size > 2 * from_end);
-        if (cut) {
-                assert_int_equal(ftruncate(fd, st.st_size - from_end), 0);
-        } else {
-                assert_int_equal(pread(fd, &byte, 1, st.st_size / 2), 1);
-                byte ^= 0x40;
-                assert_int_equal(pwrite(fd, &byte, 1, st.st_size / 2), 1);
-        }
-        close(fd);
-}
-
-/* An entry that was being written when the end came is no entry. */
-static void test_restart_with_a_torn_end_of_the_record(void **state) {
-        BrokerName before[BROKER_NAMES_MAX];
-        size_t n;
-
-        begin();
-        n = broker_shm(&broker, before);
-        /* The last entry is about a lease that is over. */
-        assert_int_equal(region_now("ring").n_producers, 0);
-        broker_kill(&broker);
-        change_record(3, true);
-        broker_start(&broker);
-        assert_true(broker_n_shm(&broker) >= N_NAMES - 1);
-        assert_int_equal(region_now("raw").state, SHMB_REGION_LIVE);
-        broker_stop(&broker);
-        /* An object whose entry was torn is nobody's, rather than guessed to be ours. */
-        assert_true(broker_n_shm(&broker) <= 1);
-        assert_true(n == N_NAMES);
-        broker_deinit(&broker);
-}
-
-static void test_restart_with_a_damaged_record_touches_nothing(void **state) {
-        BrokerName before[BROKER_NAMES_MAX];
-        size_t n;
-
-        begin();
-        n = broker_shm(&broker, before);
-        broker_kill(&broker);
-        change_record(1, false);
-        broker_spawn(&broker, NULL);
-        assert_int_equal(broker_wait(&broker), 1);
-        assert_true(broker_said(&broker, RECORD_NAME, "at offset"));
-        assert_same_names(before, n);
-        broker_deinit(&broker);
-}
-
 int main(void) {
         static const struct CMUnitTest tests[] = {
 #define TEST(_name) cmocka_unit_test_setup_teardown(_name, setup, teardown)
@@ -543,11 +460,8 @@ int main(void) {
                 TEST(test_restart_after_a_hand_over),
                 TEST(test_restart_sees_who_died_meanwhile),
                 TEST(test_restart_keeps_the_lease_of_who_has_not_come_back),
-                TEST(test_restart_by_hand_makes_sealed_memory_anew),
                 TEST(test_restart_removes_what_is_left_over_and_nothing_else),
                 TEST(test_restart_in_the_middle_of_everything_leaves_nothing),
-                TEST(test_restart_with_a_torn_end_of_the_record),
-                TEST(test_restart_with_a_damaged_record_touches_nothing),
         };
 
         broker_need_root();

@@ -4,7 +4,9 @@
  * A Broker that dies and is replaced all the Time, and nobody notices
  *
  * Under a load that never stops the broker is killed, or hands over to its successor, at random
- * moments. No item is lost or repeated, no call fails, objects keep their inodes, and in the end
+ * moments; half of the memory is sealed, and only its clients have it then. Every other broker is
+ * of a build that is a minor version of the protocol ahead: each upgrade is followed by a
+ * downgrade. No item is lost or repeated, no call fails, objects keep their inodes, and in the end
  * nothing is left. tests/systemd does the same under a service manager.
  *
  * Half a minute, or $SHMBROKER_SOAK_SECONDS.
@@ -18,6 +20,8 @@
 #include <string.h>
 #include <time.h>
 #include <cmocka.h>
+#include "protocol/wire.h"
+#include "tests/harness/caller.h"
 #include "tests/harness/soak.h"
 
 enum {
@@ -28,7 +32,7 @@ enum {
 };
 
 static const char yaml[] = "version: 1\n"
-                           "regions:\n" SOAK_REGIONS("$", "posix");
+                           "regions:\n" SOAK_REGIONS("$", "memfd");
 
 static Broker broker;
 static Soak soak;
@@ -50,6 +54,28 @@ static void pause_at_random(void) {
         nanosleep(&pause, NULL);
 }
 
+/* What this build is told, who knows of one more minor version than there is. */
+static unsigned minor_of_broker(void) {
+        WireMessage hello = { .type = WIRE_HELLO };
+        Caller caller;
+
+        hello.hello.major = WIRE_VERSION_MAJOR;
+        hello.hello.minor = WIRE_VERSION_MINOR + 1;
+        assert_int_equal(caller_connect(&caller, broker.socket), 0);
+        assert_int_equal(caller_call(&caller, &hello), 0);
+        caller_close(&caller);
+        return caller.reply.welcome.minor;
+}
+
+/* The other build; where the test runs by hand there may be one only. */
+static void start_other(unsigned nth) {
+        const char *next = getenv("SHMBROKERD_NEXT");
+
+        broker.program = nth % 2 ? next : NULL;
+        broker_start(&broker);
+        assert_int_equal(minor_of_broker(), WIRE_VERSION_MINOR + (next && nth % 2));
+}
+
 /* Return: how many brokers ended. */
 static unsigned end_brokers(uint64_t until) {
         unsigned n;
@@ -62,7 +88,7 @@ static unsigned end_brokers(uint64_t until) {
                 } else {
                         broker_kill(&broker);
                 }
-                broker_start(&broker);
+                start_other(n + 1);
         }
         return n;
 }

@@ -262,8 +262,9 @@ static void test_bytes_are_pinned(void **state) {
         assert_int_equal(fixture->ends[4] - fixture->ends[3], sizeof(entry));
         assert_memory_equal(fixture->bytes + fixture->ends[3], entry, sizeof(entry));
 
-        record_encode_header((const uint8_t *)"0123456789abcdef", header);
-        assert_memory_equal(header, "shmbrec\n\1\0\1\0\0\0\0\0" "0123456789abcdef" "\0\0\0\0", 36);
+        record_encode_header((const uint8_t *)"0123456789abcdef", 0x1234, header);
+        assert_memory_equal(header,
+                            "shmbrec\n\1\0\1\0\x34\x12\0\0" "0123456789abcdef" "\0\0\0\0", 36);
 }
 
 static void test_file_cut_anywhere_holds_what_was_before_the_cut(void **state) {
@@ -309,24 +310,28 @@ static void test_file_with_any_changed_byte_is_refused_where_it_is_changed(void 
 
 static void test_header_cut_or_changed_anywhere_is_refused(void **state) {
         uint8_t bytes[RECORD_FILE_HEADER_SIZE], boot_id[RECORD_BOOT_ID_SIZE] = "untouched";
+        uint32_t n_whole = 7;
         size_t i;
         unsigned change;
 
-        record_encode_header((const uint8_t *)"0123456789abcdef", bytes);
-        assert_int_equal(record_decode_header(bytes, 0, boot_id), RECORD_FORMAT_E_END);
+        record_encode_header((const uint8_t *)"0123456789abcdef", 96, bytes);
+        assert_int_equal(record_decode_header(bytes, 0, boot_id, &n_whole), RECORD_FORMAT_E_END);
         for (i = 1; i < sizeof(bytes); i++)
-                assert_int_equal(record_decode_header(bytes, i, boot_id),
+                assert_int_equal(record_decode_header(bytes, i, boot_id, &n_whole),
                                  RECORD_FORMAT_E_CORRUPT);
         for (i = 0; i < sizeof(bytes); i++)
                 for (change = 1; change < 256; change++) {
                         bytes[i] ^= (uint8_t)change;
-                        assert_int_equal(record_decode_header(bytes, sizeof(bytes), boot_id),
+                        assert_int_equal(record_decode_header(bytes, sizeof(bytes), boot_id,
+                                                              &n_whole),
                                          RECORD_FORMAT_E_CORRUPT);
                         bytes[i] ^= (uint8_t)change;
                 }
         assert_string_equal((const char *)boot_id, "untouched");
-        assert_int_equal(record_decode_header(bytes, sizeof(bytes), boot_id), 0);
+        assert_int_equal(n_whole, 7);
+        assert_int_equal(record_decode_header(bytes, sizeof(bytes), boot_id, &n_whole), 0);
         assert_memory_equal(boot_id, "0123456789abcdef", sizeof(boot_id));
+        assert_int_equal(n_whole, 96);
 }
 
 static void put_u32(uint8_t *at, uint32_t value) {
@@ -336,20 +341,35 @@ static void put_u32(uint8_t *at, uint32_t value) {
         at[3] = (uint8_t)(value >> 24);
 }
 
+/* It had zeros where the length is now. */
+static void test_header_of_the_first_version_is_read(void **state) {
+        uint8_t header[RECORD_FILE_HEADER_SIZE], boot_id[RECORD_BOOT_ID_SIZE];
+        uint32_t n_whole;
+
+        record_encode_header((const uint8_t *)"0123456789abcdef", 0, header);
+        assert_int_equal(record_decode_header(header, sizeof(header), boot_id, &n_whole),
+                         RECORD_FORMAT_E_CORRUPT);
+        header[10] = 0;
+        put_u32(header + 36, record_crc32c(header, 36));
+        assert_int_equal(record_decode_header(header, sizeof(header), boot_id, &n_whole), 0);
+        assert_int_equal(n_whole, RECORD_FILE_HEADER_SIZE);
+}
+
 static void test_file_of_a_newer_broker_is_told_from_a_damaged_one(void **state) {
         Fixture *fixture = *state;
         uint8_t header[RECORD_FILE_HEADER_SIZE], boot_id[RECORD_BOOT_ID_SIZE], entry[32];
         RecordEntry decoded;
+        uint32_t n_whole;
         size_t n;
 
-        record_encode_header((const uint8_t *)"0123456789abcdef", header);
+        record_encode_header((const uint8_t *)"0123456789abcdef", sizeof(header), header);
         header[10] = RECORD_MINOR + 1;
         put_u32(header + 36, record_crc32c(header, 36));
-        assert_int_equal(record_decode_header(header, sizeof(header), boot_id),
+        assert_int_equal(record_decode_header(header, sizeof(header), boot_id, &n_whole),
                          RECORD_FORMAT_E_NEWER);
         header[8] = 0;
         put_u32(header + 36, record_crc32c(header, 36));
-        assert_int_equal(record_decode_header(header, sizeof(header), boot_id),
+        assert_int_equal(record_decode_header(header, sizeof(header), boot_id, &n_whole),
                          RECORD_FORMAT_E_CORRUPT);
 
         /* A type that this version does not have, and a flag. */
@@ -489,6 +509,7 @@ int main(void) {
                 TEST(test_file_cut_anywhere_holds_what_was_before_the_cut),
                 TEST(test_file_with_any_changed_byte_is_refused_where_it_is_changed),
                 cmocka_unit_test(test_header_cut_or_changed_anywhere_is_refused),
+                cmocka_unit_test(test_header_of_the_first_version_is_read),
                 TEST(test_file_of_a_newer_broker_is_told_from_a_damaged_one),
                 TEST(test_value_out_of_bounds_is_refused_though_its_checksum_is_good),
                 TEST(test_lease_of_an_older_broker_is_read),

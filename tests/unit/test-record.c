@@ -31,7 +31,7 @@ typedef struct Fixture {
         uint8_t boot_id[RECORD_BOOT_ID_SIZE];
 } Fixture;
 
-/* How many bytes write() takes before it fails; SIZE_MAX all. */
+/* How many bytes pwrite() takes before it fails; SIZE_MAX all. */
 static size_t n_room = SIZE_MAX;
 
 FAULT_CALL(int, openat64, (int dir, const char *path, int flags, mode_t mode),
@@ -45,13 +45,13 @@ FAULT_MEMORY(malloc, (size_t n), (n))
 FAULT_MEMORY(reallocarray, (void *memory, size_t n, size_t size), (memory, n, size))
 FAULT_CALL(ssize_t, read, (int fd, void *buffer, size_t n), (fd, buffer, n))
 
-ssize_t __real_write(int fd, const void *bytes, size_t n);
-ssize_t __wrap_write(int fd, const void *bytes, size_t n);
-ssize_t __wrap_write(int fd, const void *bytes, size_t n) {
-        if (fault_step("write"))
+ssize_t __real_pwrite64(int fd, const void *bytes, size_t n, off_t offset);
+ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t n, off_t offset);
+ssize_t __wrap_pwrite64(int fd, const void *bytes, size_t n, off_t offset) {
+        if (fault_step("pwrite"))
                 return -1;
         if (n_room == SIZE_MAX)
-                return __real_write(fd, bytes, n);
+                return __real_pwrite64(fd, bytes, n, offset);
         if (n_room == 0) {
                 errno = ENOSPC;
                 return -1;
@@ -59,7 +59,7 @@ ssize_t __wrap_write(int fd, const void *bytes, size_t n) {
         /* As a file system that fills up: first a part, then an error. */
         n = n < n_room ? n : n_room;
         n_room -= n;
-        return __real_write(fd, bytes, n);
+        return __real_pwrite64(fd, bytes, n, offset);
 }
 
 static RecordEntry lease(uint64_t number) {
@@ -128,15 +128,39 @@ static void expect(Fixture *fixture, uint64_t n, bool torn) {
 
 static void test_nothing_is_an_empty_record(void **state) {
         Fixture *fixture = *state;
-        int fd;
 
         expect(fixture, 0, false);
         assert_int_equal(scratch_count(fixture->path), 0);
-        fd = openat(fixture->dir_fd, RECORD_NAME, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-        close(fd);
-        expect(fixture, 0, false);
         assert_int_equal(begin(fixture, 0), 0);
         expect(fixture, 0, false);
+}
+
+static void expect_damage(Fixture *fixture, uint64_t at) {
+        RecordContent content = {};
+
+        assert_int_equal(record_read(fixture->dir_fd, fixture->boot_id, &content),
+                         RECORD_E_CORRUPT);
+        assert_int_equal(content.fault_at, at);
+        record_content_deinit(&content);
+}
+
+/* A broker that is killed leaves whole what it had finished. */
+static void test_record_that_was_cut_anywhere_is_damaged(void **state) {
+        Fixture *fixture = *state;
+        uint64_t ends[5] = { 0, RECORD_FILE_HEADER_SIZE }, size;
+        size_t i = 4;
+
+        assert_int_equal(begin(fixture, 1), 0);
+        ends[2] = fixture->record.size_bytes;
+        assert_int_equal(append(fixture, 2), 0);
+        ends[3] = fixture->record.size_bytes;
+        assert_int_equal(append(fixture, 3), 0);
+        ends[4] = fixture->record.size_bytes;
+        for (size = ends[4]; size-- > 0;) {
+                i -= size < ends[i];
+                assert_int_equal(ftruncate(fixture->record.fd, (off_t)size), 0);
+                expect_damage(fixture, ends[i]);
+        }
 }
 
 static void test_what_was_appended_is_read_back_in_order(void **state) {
@@ -200,13 +224,21 @@ static void test_record_is_of_this_boot_however_often_it_was_compacted(void **st
         }
 }
 
+/* Killed in the middle of an append: the header does not tell of it yet. */
 static void test_torn_end_is_told_and_what_was_before_is_there(void **state) {
+        uint8_t header[RECORD_FILE_HEADER_SIZE];
         Fixture *fixture = *state;
         uint64_t size, whole;
+        int fd;
 
         assert_int_equal(begin(fixture, 2), 0);
         whole = fixture->record.size_bytes;
+        fd = openat(fixture->dir_fd, RECORD_NAME, O_RDONLY | O_CLOEXEC);
+        assert_int_equal(pread(fd, header, sizeof(header), 0), sizeof(header));
+        close(fd);
         assert_int_equal(append(fixture, 3), 0);
+        assert_int_equal(pwrite(fixture->record.fd, header, sizeof(header), 0), sizeof(header));
+        expect(fixture, 3, false);
         for (size = fixture->record.size_bytes - 1; size > whole; size--) {
                 assert_int_equal(ftruncate(fixture->record.fd, (off_t)size), 0);
                 expect(fixture, 2, true);
@@ -286,7 +318,7 @@ static void test_append_into_a_full_file_system_is_undone(void **state) {
         size = fixture->record.size_bytes;
         assert_int_equal(append(fixture, 2), 0);
         n_entry = fixture->record.size_bytes - size;
-        for (room = 0; room < n_entry; room++) {
+        for (room = 0; room <= n_entry; room++) {
                 n_room = room;
                 assert_int_equal(append(fixture, 3), -ENOSPC);
                 expect(fixture, 2, false);
@@ -303,7 +335,7 @@ static void test_half_entry_that_cannot_be_cut_off_ends_the_record_until_it_is_r
 
         assert_int_equal(begin(fixture, 1), 0);
         n_room = 10;
-        fault_arm(3, EIO); /* write, write, ftruncate */
+        fault_arm(3, EIO); /* pwrite, pwrite, ftruncate */
         assert_int_equal(append(fixture, 2), -ENOSPC);
         assert_true(fault_disarm());
         n_room = SIZE_MAX;
@@ -336,7 +368,7 @@ static void test_compaction_that_fails_anywhere_goes_on_as_before(void **state) 
                 expect(fixture, 3, false);
         }
         assert_int_equal(r, 0);
-        assert_int_equal(nth, 5);
+        assert_int_equal(nth, 6);
         assert_int_equal(scratch_count_fds(), n_fds);
         expect(fixture, 2, false);
 }
@@ -391,7 +423,7 @@ static void test_killed_before_any_call_of_a_compaction_it_is_the_old_or_the_new
                 assert_int_equal(r, 128 + SIGKILL);
                 expect(killing.fixture, 3, false);
         }
-        assert_int_equal(killing.nth, 5);
+        assert_int_equal(killing.nth, 6);
         expect(killing.fixture, 2, false);
 }
 
@@ -472,6 +504,7 @@ int main(void) {
                 TEST(test_new_record_takes_the_place_of_the_old_one),
                 TEST(test_record_that_grew_wants_compaction_and_goes_on_behind_it),
                 TEST(test_record_is_of_this_boot_however_often_it_was_compacted),
+                TEST(test_record_that_was_cut_anywhere_is_damaged),
                 TEST(test_torn_end_is_told_and_what_was_before_is_there),
                 TEST(test_damage_is_told_with_its_offset_and_nothing_is_touched),
                 TEST(test_record_of_another_boot_is_no_record),

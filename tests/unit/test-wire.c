@@ -28,6 +28,7 @@ static const uint16_t types[] = {
         WIRE_WELCOME,  WIRE_ATTACHED, WIRE_RESUMED, WIRE_LISTING,     WIRE_HOLDERS,
         WIRE_STATUS_INFO, WIRE_REPORT,  WIRE_KICK,  WIRE_WATCH,       WIRE_EVENTS,
         WIRE_CREATE,   WIRE_REMOVE,   WIRE_CREATED,
+        WIRE_OFFER,
 };
 #define N_TYPES (sizeof(types) / sizeof(*types))
 
@@ -356,7 +357,7 @@ static void test_wire_unknown_type_tells_type_and_id_only(void **state) {
         /* holes of the numbering are no messages */
         packet_start(&p, WIRE_NONE);
         assert_int_equal(packet_decode(&p, &m), -EOPNOTSUPP);
-        packet_start(&p, WIRE_WATCH + 1);
+        packet_start(&p, WIRE_OFFER + 1);
         assert_int_equal(packet_decode(&p, &m), -EOPNOTSUPP);
 }
 
