@@ -463,7 +463,8 @@ static void listen_locked(FakeBroker *fake) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
 
         strcpy(address.sun_path, fake->path);
-        fake->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        /* The one that was polled may have been replaced since, and nobody waits on this one. */
+        fake->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         assert_true(fake->listener >= 0);
         assert_int_equal(bind(fake->listener, (struct sockaddr *)&address, sizeof(address)), 0);
         assert_int_equal(listen(fake->listener, 8), 0);
