@@ -83,6 +83,13 @@ void takeover_conns_deinit(TakeoverConns *conns) {
         *conns = (TakeoverConns){};
 }
 
+void takeover_conns_give_up(TakeoverConns *conns, uint64_t number) {
+        TakeoverConn *entry = conns_find(conns, number);
+
+        if (entry)
+                entry->over = true;
+}
+
 static bool conns_fits(int fd, uint64_t number) {
         uint64_t cookie;
 
@@ -96,6 +103,9 @@ size_t takeover_conns_restore(Server *server, TakeoverConns *conns) {
 
         for (i = 0; i < conns->n_conns; i++) {
                 entry = &conns->conns[i];
+                /* What is not taken is closed when all is known, here and by the manager. */
+                if (entry->over)
+                        continue;
                 fd = vault_take_conn(server, entry->record->connection, conns_fits);
                 if (fd < 0)
                         continue;

@@ -41,6 +41,13 @@ int takeover_conns_fold(const RecordEntry *entries, size_t n_entries, TakeoverCo
 /** takeover_conns_deinit() - idempotent */
 void takeover_conns_deinit(TakeoverConns *conns);
 
+/**
+ * takeover_conns_give_up() - do not go on with this one
+ *
+ * Of a client that has to come back: it shall say what it holds, and give back what nobody kept.
+ */
+void takeover_conns_give_up(TakeoverConns *conns, uint64_t number);
+
 /** takeover_conns_restore() - go on with those that are there; how many */
 size_t takeover_conns_restore(Server *server, TakeoverConns *conns);
 

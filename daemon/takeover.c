@@ -297,6 +297,18 @@ static void takeover_objects(Server *server, const DeclSet *decls, FoldRegion *f
         }
 }
 
+/* Whoever holds a region that waits for its memory is asked for that when he comes back. */
+static void takeover_part(const Fold *fold, TakeoverConns *conns) {
+        const FoldRegion *region;
+        size_t i;
+
+        for (i = 0; i < fold->n_leases; i++) {
+                region = fold_find(fold, fold->leases[i]->tag);
+                if (region && region->taken_over && region->taken_over->body->awaited)
+                        takeover_conns_give_up(conns, fold->leases[i]->connection);
+        }
+}
+
 /* Behind the leases. */
 static void takeover_settle(Server *server) {
         size_t i;
@@ -378,6 +390,7 @@ static int takeover_apply(Server *server, const DeclSet *decls, Fold *fold,
                 server->removal = *fold->removal;
         for (i = 0; i < fold->n_regions; i++)
                 takeover_objects(server, decls, &fold->regions[i], &counts);
+        takeover_part(fold, conns);
         counts.n_conns = takeover_conns_restore(server, conns);
         r = takeover_leases(server, fold, conns, &counts.n_leases);
         if (r < 0) {

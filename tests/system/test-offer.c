@@ -62,15 +62,18 @@ static Shared *shared;
 static Stuck stuck;
 static const ChildIdentity alice = CHILD_ALICE, bob = CHILD_BOB;
 
-/* Under a service manager that keeps no descriptors. */
+/* Under a service manager that keeps so many descriptors. */
+static const char *n_descriptors;
+
 static void become_service(void *data) {
         const ChildIdentity service = { .uid = BROKER_UID, .gid = BROKER_UID };
 
-        setenv("FDSTORE", "0", 1);
+        setenv("FDSTORE", n_descriptors, 1);
         child_become(&service);
 }
 
 static int setup(void **state) {
+        n_descriptors = "0";
         shared = child_share(sizeof(*shared));
         broker_init(&broker, yaml);
         assert_int_equal(chown(broker.directory, BROKER_UID, BROKER_UID), 0);
@@ -167,6 +170,31 @@ static void test_offered_ring_flows_on_with_the_same_inodes(void **state) {
         atomic_store(&shared->stop, true);
         assert_true(load_finish(&pair) > KILLS * MANY);
         broker_until(region_now("ring").n_producers + region_now("ring").n_consumers == 0);
+        broker_end(&broker);
+}
+
+/* Whose connection is kept does not come back by itself, and what is not kept is his to give. */
+static void test_offered_though_the_connection_was_kept(void **state) {
+        static LoadPair pair;
+        static Keeper keeper;
+        Seen before, after;
+
+        load_start(&pair, &broker, broker_name(&broker, "ring"), &shared->tally, &shared->stop,
+                   &alice, &bob);
+        before = see("ring", SHMB_ROLE_OBSERVE);
+        load_go(&pair);
+        n_descriptors = "100";
+        broker.keeper = &keeper;
+        kill_and_start();
+        (void)see("ring", SHMB_ROLE_OBSERVE);
+        broker_until(({ broker_hear(&broker); keeper_count(&keeper, "conn.") >= 2; }));
+
+        kill_and_start();
+        after = see("ring", SHMB_ROLE_OBSERVE);
+        assert_memory_equal(&after, &before, sizeof(after));
+        flow_on();
+        atomic_store(&shared->stop, true);
+        (void)load_finish(&pair);
         broker_end(&broker);
 }
 
@@ -469,6 +497,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
 #define TEST(_name) cmocka_unit_test_setup_teardown(_name, setup, teardown)
                 TEST(test_offered_ring_flows_on_with_the_same_inodes),
+                TEST(test_offered_though_the_connection_was_kept),
                 TEST(test_offered_memory_is_waited_for),
                 TEST(test_offered_memory_is_made_anew_when_its_holder_dies),
                 TEST(test_offers_of_something_else_are_dropped),
