@@ -264,16 +264,19 @@ static void vault_part_conn(Server *server, uint64_t number, int fd, StoreEntry 
 
 /* Anybody whom the unit lets notify can have stored something under any name, and twice. */
 int vault_take_conn(Server *server, uint64_t number, bool (*fits)(int fd, uint64_t number)) {
-        StoreEntry *first, *end = server->store.entries + server->store.n_entries;
+        StoreEntry *first, *end;
         char name[VAULT_CONN_NAME_MAX + 1];
         size_t i, n = 0;
         int fd = -1;
 
         vault_conn_name(number, name);
         first = vault_look(server, name);
-        while (first && first > server->store.entries && strcmp(first[-1].name, name) == 0)
+        if (!first)
+                return -1;
+        end = server->store.entries + server->store.n_entries;
+        while (first > server->store.entries && strcmp(first[-1].name, name) == 0)
                 first--;
-        while (first && first + n < end && strcmp(first[n].name, name) == 0)
+        while (first + n < end && strcmp(first[n].name, name) == 0)
                 n++;
         for (i = 0; i < n && fd < 0; i++) {
                 if (first[i].fd < 0 || !fits(first[i].fd, number))
