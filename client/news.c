@@ -58,7 +58,8 @@ static void hear_state(struct shmb_region *r) {
 
         if (state == SHMB_REGION_REMOVED || state == SHMB_REGION_LOST)
                 shmb__region_end(r, EIDRM);
-        else if (state == SHMB_REGION_STALE || generation != r->generation)
+        else if (state == SHMB_REGION_STALE || generation != r->generation ||
+                 (state == SHMB_REGION_DRAINING && r->role != SHMB_CONSUME))
                 shmb__region_end(r, ESTALE);
 }
 

@@ -132,6 +132,10 @@ static void lapse_end(Server *server, Lease *lease, LeaseEnd how) {
         }
         ledger_lease_ended(server, id, how);
         objects_sweep(effects.region);
+        if (effects.region->state == SHMB_REGION_DRAINING && region_drain(effects.region)) {
+                objects_publish_state(effects.region);
+                objects_unlink(server, effects.region);
+        }
         if (effects.idle)
                 lapse_idle(server, effects.region);
         else
@@ -224,18 +228,22 @@ void lapse_return(Server *server, LeaseClient *client) {
 void lapse_let_go(Server *server, Region *region, ShmbRegionState state, const char *reason) {
         if (region->n_leases == 0) {
                 objects_remove(server, region, region->objects ? reason : NULL);
-                watch_region(server, region, SHMB_EVENT_REMOVED, reason);
+                if (state != SHMB_REGION_STALE)
+                        watch_region(server, region, SHMB_EVENT_REMOVED, reason);
                 registry_remove(&server->registry, region);
                 return;
         }
         log_event(&(LogEvent){ .priority = LOG_INFO, .uid = objects_log_uid(region) },
                   "Region \"%s\" is given up: %s; %zu leases still hold its memory.",
                   region->decl->name, reason, region->n_leases);
-        objects_unlink(server, region);
         if (!region->departed)
                 registry_depart(&server->registry, region, state);
         region_set_reason(region, reason);
-        watch_region(server, region, SHMB_EVENT_REMOVED, reason);
+        if (state == SHMB_REGION_STALE)
+                (void)region_drain(region);
+        else
+                watch_region(server, region, SHMB_EVENT_REMOVED, reason);
+        objects_unlink(server, region);
         objects_publish_state(region);
 }
 

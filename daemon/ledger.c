@@ -269,15 +269,19 @@ void ledger_lease_ended(Server *server, uint64_t lease, LeaseEnd how) {
         ledger_append_removal(server, &entry);
 }
 
-/* Departed regions are unlinked already: their leases mean nothing to a successor. */
+/* Departed regions are unlinked already, and their leases mean nothing to a successor. One that
+ * drains comes before the one that has its name now. */
 int ledger_begin(Server *server) {
         const Registry *registry = &server->registry;
         size_t n_entries = 0, n_max = 1 + server->n_conns + registry->n_leases, n_names = 1, i;
         LedgerNames names = {};
         RecordEntry *entries;
         int r = -ENOMEM;
+        const Region *region;
         Conn *conn;
 
+        for (region = registry->departed; region; region = region->next_departed)
+                n_names += ledger_count_region(region);
         for (i = 0; i < registry->n_regions; i++)
                 n_names += ledger_count_region(registry->regions[i]);
         n_max += n_names;
@@ -289,6 +293,9 @@ int ledger_begin(Server *server) {
         entries[n_entries++] = ledger_mark_entry(server);
         if (server->removal.tag != 0)
                 entries[n_entries++] = ledger_removal_entry(server);
+        for (region = registry->departed; region; region = region->next_departed)
+                if (region->state == SHMB_REGION_DRAINING)
+                        ledger_add_region(server, region, entries, &n_entries, &names);
         for (i = 0; i < registry->n_regions; i++)
                 ledger_add_region(server, registry->regions[i], entries, &n_entries, &names);
         for (conn = server->conns; conn; conn = conn->next)

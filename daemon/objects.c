@@ -415,7 +415,7 @@ static void objects_unpublished(Server *server, Region *region) {
 void objects_unlink(Server *server, Region *region) {
         size_t i;
 
-        for (i = 0; i < region->n_objects; i++)
+        for (i = region->state == SHMB_REGION_DRAINING ? 1 : 0; i < region->n_objects; i++)
                 objects_unlink_object(server, region, &region->objects[i]);
         /* A departed region was unlinked when it departed. */
         if (region->n_objects > 0 && !region->departed)

@@ -116,7 +116,12 @@ int objects_create(Server *server, Region *region, uint32_t uid, ObjectsFault *f
  */
 void objects_remove(Server *server, Region *region, const char *reason);
 
-/** objects_unlink() - take the names of a region's objects away; who holds them keeps them */
+/**
+ * objects_unlink() - take the names of a region's objects away; who holds them keeps them
+ *
+ * Of one that is DRAINING the control object keeps its name: by it a successor, who knows no leases
+ * of it, tells its consumers that nobody watches over them any more.
+ */
 void objects_unlink(Server *server, Region *region);
 
 /** objects_forget() - give back what the daemon holds of a region; what exists stays as it is */

@@ -76,21 +76,6 @@ static bool reload_is_made_at_once(const Decl *decl) {
         return decl->lifetime != SHMB_LIFETIME_ON_DEMAND;
 }
 
-static int reload_judge(Reload *work) {
-        Region *region;
-        size_t i;
-        int r;
-
-        for (i = 0; i < work->plan->n_steps; i++) {
-                region = reload_region(work, &work->plan->steps[i]);
-                r = plan_step_check(&work->plan->steps[i], region ? region->n_leases : 0,
-                                    work->sentence, work->size);
-                if (r)
-                        return RELOAD_E_HELD;
-        }
-        return 0;
-}
-
 /* A name of its own choice that another region has until the commit. */
 static bool reload_name_is_given_up(const Reload *work, const char *posix_name) {
         const PlanStep *step;
@@ -203,7 +188,9 @@ static uint64_t reload_bytes_going(Reload *work) {
         for (i = 0; i < work->plan->n_steps; i++) {
                 step = &work->plan->steps[i];
                 region = reload_region(work, step);
-                if (region && (step->action == PLAN_REMOVE || step->action == PLAN_RESHAPE))
+                /* What is drained is there beside its successor for a while. */
+                if (region && (step->action == PLAN_REMOVE ||
+                               (step->action == PLAN_RESHAPE && region->n_leases == 0)))
                         n_bytes += region_size_bytes(region);
         }
         return n_bytes;
@@ -239,8 +226,7 @@ static void reload_commit_step(Reload *work, const PlanStep *step, ReloadWork *d
                               "it is no longer declared");
                 break;
         case PLAN_RESHAPE:
-                objects_remove(server, done->aside, reshaped);
-                registry_remove(&server->registry, done->aside);
+                lapse_let_go(server, done->aside, SHMB_REGION_STALE, reshaped);
                 watch_region(server, done->region, SHMB_EVENT_CHANGED, reshaped);
                 break;
         case PLAN_CHANGE_META:
@@ -327,6 +313,18 @@ static void reload_say_strangers(Reload *work, const Region *region, const Decl 
         }
 }
 
+/* They keep what they have, and hear of it. */
+static void reload_say_drained(const PlanStep *step, const Region *region, ReloadSay say,
+                               void *userdata) {
+        char line[PLAN_LINE_MAX + 1];
+
+        if (step->action != PLAN_RESHAPE || !region || region->n_leases == 0 || !say)
+                return;
+        snprintf(line, sizeof(line), "drain %s: %zu lease%s of what it was", region->decl->name,
+                 region->n_leases, region->n_leases == 1 ? "" : "s");
+        say(userdata, line);
+}
+
 static void reload_say_plan(Reload *work, ReloadSay say, void *userdata) {
         const Plan *plan = work->plan;
         const ReloadDynamic *entry;
@@ -341,6 +339,7 @@ static void reload_say_plan(Reload *work, ReloadSay say, void *userdata) {
                 if (say)
                         say(userdata, line);
                 region = reload_region(work, &plan->steps[i]);
+                reload_say_drained(&plan->steps[i], region, say, userdata);
                 if (region && !region->decl->template)
                         reload_say_strangers(work, region, plan->steps[i].new, say, userdata);
         }
@@ -401,9 +400,7 @@ static int reload_apply(Reload *work, ReloadSay say, void *userdata) {
         if (r < 0)
                 return reload_fail(work, RELOAD_E_FAILED, "the broker has no memory for a plan");
 
-        r = reload_judge(work);
-        if (r == 0 && !work->plan_only)
-                r = reload_prepare(work);
+        r = work->plan_only ? 0 : reload_prepare(work);
         if (r)
                 return r;
         /* The plan borrows from the old declarations: said before they go. */

@@ -19,7 +19,6 @@ enum {
         _RELOAD_E_SUCCESS,
 
         RELOAD_E_CONFIG, /* the files are wrong */
-        RELOAD_E_HELD,   /* a change needs a region that is held to be free */
         RELOAD_E_FAILED, /* something that the new configuration wants could not be made */
 };
 

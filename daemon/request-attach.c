@@ -468,6 +468,7 @@ static bool attach_still_there(Conn *conn, uint64_t id, const Region *region) {
         case SHMB_REGION_NONE:
         case SHMB_REGION_DECLARED:
         case SHMB_REGION_STALE:
+        case SHMB_REGION_DRAINING:
         case SHMB_REGION_REMOVED:
         case _SHMB_REGION_N:
                 break;

@@ -388,8 +388,9 @@ static int takeover_apply(Server *server, const DeclSet *decls, Fold *fold,
         server->registry.next_generation = fold->next_generation;
         if (fold->removal)
                 server->removal = *fold->removal;
-        for (i = 0; i < fold->n_regions; i++)
-                takeover_objects(server, decls, &fold->regions[i], &counts);
+        /* The newest first: of two of one name, the other one is draining. */
+        for (i = fold->n_regions; i > 0; i--)
+                takeover_objects(server, decls, &fold->regions[i - 1], &counts);
         takeover_part(fold, conns);
         counts.n_conns = takeover_conns_restore(server, conns);
         r = takeover_leases(server, fold, conns, &counts.n_leases);

@@ -26,7 +26,7 @@ static const char *const deliveries[] = { "none", "lossy", "reliable" };
 static const char *const lifetimes[] = { "none", "static", "on_demand", "persistent" };
 static const char *const object_kinds[] = { "none", "control", "lane", "seat", "group", "data" };
 static const char *const region_states[] = {
-        "none", "declared", "live", "stale", "removed", "lost",
+        "none", "declared", "live", "stale", "removed", "lost", "draining",
 };
 static const char *const occupancies[] = { "vacant", "held", "unproven" };
 static const char *const events[] = {

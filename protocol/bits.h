@@ -83,6 +83,8 @@ typedef enum ShmbRegionState {
         SHMB_REGION_STALE,    /* replaced by a new generation; drain, then attach again */
         SHMB_REGION_REMOVED,  /* no longer declared; drain, then let go */
         SHMB_REGION_LOST,     /* its objects are gone or not ours any more */
+        /* replaced: producers stop, consumers go on until the last producer is gone; then STALE */
+        SHMB_REGION_DRAINING,
         _SHMB_REGION_N,
 } ShmbRegionState;
 

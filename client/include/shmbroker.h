@@ -32,7 +32,8 @@
  *   -ETIMEDOUT   the time-out passed
  *   -EOWNERDEAD  a peer died; said once, nothing was moved, the region is still good
  *   -EPIPE       SHMB_NEED_PEER: no live peer of the other role, and nothing left to take
- *   -ESTALE      the region was replaced by a new generation and is drained: detach, attach again
+ *   -ESTALE      the region was replaced by a new generation: detach, attach again. Producers are
+ *                told at once, consumers when all is drained and the last producer is gone
  *   -EIDRM       the region was removed and is drained: detach
  *   -ESHUTDOWN   this handle's lease ended without it (the broker lost sight of it, or an
  *                administrator ended it): detach, attach

@@ -216,23 +216,6 @@ static void plan_add_limits(Text *text, const DeclLimits *old, const DeclLimits 
         plan_add_number(text, "bytes in total", old->bytes_total, new->bytes_total);
 }
 
-int plan_step_check(const PlanStep *step, size_t n_leases, char *sentence, size_t size) {
-        Text text = TEXT_INIT(sentence, size);
-        char shape[PLAN_LINE_MAX + 1] = "";
-        Text change = TEXT_INIT(shape, sizeof(shape));
-
-        if (step->action != PLAN_RESHAPE || n_leases == 0)
-                return 0;
-
-        plan_add_shape(&change, step->old, step->new);
-        sentence[0] = '\0';
-        text_add(&text, "%s is held by %zu lease%s and keeps its shape until they are over: ",
-                 step->new->name, n_leases, n_leases == 1 ? "" : "s");
-        text_add(&text, "stop its users (`shmbrokerctl who`) or give the new shape another name");
-        text_add(&text, " (%s)", shape);
-        return PLAN_E_HELD;
-}
-
 const char *plan_action_to_string(PlanAction action) {
         switch (action) {
         case PLAN_CHANGE_LIMITS:

@@ -9,9 +9,8 @@
  * then what is made anew, then what comes, then what changes in place, then what stays. A region
  * whose rules and whose lifetime both changed has two steps.
  *
- * Nothing is done before each step was judged by plan_step_check(): a configuration is applied
- * whole or not at all. What can fail in doing them is memory, so drafts of all new objects are made
- * first and named last (daemon/sys/backing.h). Pure: what is live comes in as a number.
+ * A configuration is applied whole or not at all. What can fail in doing the steps is memory, so
+ * drafts of all new objects are made first and named last (daemon/sys/backing.h). Pure.
  */
 
 #include <stdbool.h>
@@ -44,12 +43,6 @@ typedef enum PlanAction {
         _PLAN_ACTION_N,
 } PlanAction;
 
-enum {
-        _PLAN_E_SUCCESS,
-
-        PLAN_E_HELD, /* the step needs the region unheld */
-};
-
 /* Borrows from the two sets. */
 struct PlanStep {
         PlanAction action;
@@ -80,17 +73,6 @@ Plan *plan_free(Plan *plan);
 
 /** plan_is_empty() - whether every step is a KEEP */
 bool plan_is_empty(const Plan *plan);
-
-/**
- * plan_step_check() - whether a step can be done on the running broker
- * @step:       one step of a plan
- * @n_leases:   live leases of the region
- * @sentence:   gets why not and what to do, where it cannot; always terminated then
- * @size:       bytes of @sentence; PLAN_LINE_MAX + 1 is enough
- *
- * Return: 0, or PLAN_E_HELD.
- */
-int plan_step_check(const PlanStep *step, size_t n_leases, char *sentence, size_t size);
 
 /**
  * plan_step_format() - one line for `shmbrokerctl reload --plan` and the journal

@@ -304,6 +304,15 @@ void region_retire(Region *region) {
         region_clear_deadlines(region);
 }
 
+bool region_drain(Region *region) {
+        ShmbRegionState before = region->state;
+
+        assert(region->departed);
+        region_set_state(region, region->n_roles[SHMB_ROLE_PRODUCE] > 0 ? SHMB_REGION_DRAINING
+                                                                        : SHMB_REGION_STALE);
+        return region->state != before;
+}
+
 void region_lose(Region *region) {
         region_set_state(region, SHMB_REGION_LOST);
         deadline_set(&region->linger, DEADLINE_NEVER);

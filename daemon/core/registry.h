@@ -210,6 +210,12 @@ void region_go_live(Region *region, uint64_t now_ns);
 /** region_retire() - back to DECLARED without objects; there must be no lease */
 void region_retire(Region *region);
 
+/**
+ * region_drain() - it departed, and its consumers may take what is left: DRAINING while somebody
+ * may add to that, STALE then; whether that changed
+ */
+bool region_drain(Region *region);
+
 /** region_lose() - its objects are gone or not ours any more; leases go on until they are over */
 void region_lose(Region *region);
 

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "memory/atomics.h"
 #include "memory/layout.h"
 #include "protocol/wire.h"
 #include "tests/harness/admin.h"
@@ -377,29 +378,41 @@ static void test_gc_takes_what_nobody_holds_and_nothing_else(void **state) {
         broker_end(&broker);
 }
 
-/* Another shape would be other objects under those who hold it: refused, and with it the rest. */
-static void test_reload_does_not_reshape_what_is_held(void **state) {
+/* Other objects under the same name: who holds the old ones is told, and they go with him. */
+static void test_reload_reshapes_what_is_held_beside_it(void **state) {
         static const char reshaped[] =
                         "version: 1\n"
                         "regions:\n"
                         "  - {name: $/stays, kind: raw, size: 8K, access: {read: [any]}}\n"
                         "  - {name: $/comes, kind: raw, size: 4K, access: {read: [any]}}\n";
-        CallerLease lease;
-        Caller caller;
+        const WireMessage plan = { .type = WIRE_RELOAD, .reload = { .plan_only = true } };
+        CallerLease old, new;
+        Caller holder, other;
+        ShmbControl *control;
+        bool applied;
 
         broker_begin(&broker, yaml_before);
-        attach(&caller, "stays", SHMB_ROLE_READ, &lease);
+        attach(&holder, "stays", SHMB_ROLE_READ, &old);
+        control = mmap(NULL, sizeof(*control), PROT_READ, MAP_SHARED,
+                       old.fds[caller_object(&old, SHMB_OBJECT_CONTROL, 0)], 0);
+        assert_ptr_not_equal(control, MAP_FAILED);
         broker_configure(&broker, reshaped);
-        broker_reload(&broker);
-        assert_true(broker_said(&broker, broker_name(&broker, "stays"), NULL));
+        assert_int_equal(order(plan, "drain ", &applied), 1);
         assert_int_equal(region_now("stays").geometry.region_size, 4096);
-        assert_int_equal(region_now("comes").state, SHMB_REGION_NONE);
-        assert_int_equal(region_now("goes").state, SHMB_REGION_LIVE);
-        leave(&caller, &lease);
-        broker_until(region_now("stays").n_readers == 0);
         broker_reload(&broker);
         assert_int_equal(region_now("stays").geometry.region_size, 8192);
         assert_int_equal(region_now("comes").state, SHMB_REGION_LIVE);
+        assert_int_equal(region_now("goes").state, SHMB_REGION_NONE);
+        /* relaxed: stored before the reload was answered */
+        assert_int_equal(shmb_load_relaxed(&control->state), SHMB_REGION_STALE);
+
+        attach(&other, "stays", SHMB_ROLE_READ, &new);
+        assert_true(new.attached.generation > old.attached.generation);
+        assert_int_equal(region_now("stays").n_readers, 1);
+        munmap(control, sizeof(*control));
+        leave(&holder, &old);
+        leave(&other, &new);
+        broker_expect_shm(&broker, 2 * N_RAW);
         broker_end(&broker);
 }
 
@@ -465,7 +478,7 @@ int main(void) {
                 TEST(test_reload_adds_removes_and_changes_access),
                 TEST(test_reload_of_a_bad_file_changes_nothing_and_says_where),
                 TEST(test_reload_of_a_missing_file_changes_nothing),
-                TEST(test_reload_does_not_reshape_what_is_held),
+                TEST(test_reload_reshapes_what_is_held_beside_it),
                 TEST(test_plan_of_a_reload_says_all_and_does_nothing),
                 TEST(test_reload_names_who_holds_what_it_would_refuse_and_kick_ends_it),
                 TEST(test_gc_takes_what_nobody_holds_and_nothing_else),

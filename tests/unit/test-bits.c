@@ -46,6 +46,7 @@ static void test_bits_spellings_are_pinned_to_values(void **state) {
         assert_string_equal(shmb_object_kind_to_string((ShmbObjectKind)5), "data");
         assert_string_equal(shmb_region_state_to_string((ShmbRegionState)2), "live");
         assert_string_equal(shmb_region_state_to_string((ShmbRegionState)5), "lost");
+        assert_string_equal(shmb_region_state_to_string((ShmbRegionState)6), "draining");
         assert_string_equal(shmb_occupancy_to_string((ShmbOccupancy)0), "vacant");
         assert_string_equal(shmb_occupancy_to_string((ShmbOccupancy)2), "unproven");
         assert_string_equal(shmb_event_to_string((ShmbEvent)1), "declared");
