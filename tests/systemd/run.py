@@ -21,6 +21,7 @@ def install(build, root):
     # What is in its /tmp is not in the container's, and the build may be there.
     for name in 'soak-load', 'holder', 'killer':
         shutil.copy(os.path.join(build, 'tests/systemd', name), root / 'usr/local/bin')
+    shutil.copy(os.path.join(build, 'tests/system/shmbrokerd-next'), root / 'usr/local/bin')
 
 
 def explain(text):

@@ -52,14 +52,19 @@ MAIN = '/etc/shmbroker/shmbrokerd.yaml'
 DROP_IN = '/etc/shmbroker/regions.d/more.yaml'
 UNITS = ('shmbrokerd.service', 'shmbrokerd.socket', 'shmbrokerd-admin.socket')
 
-# Ends of brokers, one in six by `systemctl restart`, a quarter of a second apart at most.
+# Ends of brokers, one in six by `systemctl restart`, a quarter of a second apart at most; every
+# other successor is the build of the next minor version.
 SOAK_ENDS = 120
 SOAK_SCRIPT = f'''
 RANDOM=7
 broker() {{ systemctl show --value -p MainPID shmbrokerd; }}
+install() {{ cp "$1" /usr/bin/.shmbrokerd && mv /usr/bin/.shmbrokerd /usr/bin/shmbrokerd; }}
+cp /usr/bin/shmbrokerd /usr/local/bin/shmbrokerd-this
 for ((n = 1; n <= {SOAK_ENDS}; n++)); do
         sleep "$(printf '0.%03d' $((RANDOM % 250)))"
         before=$(broker)
+        versions=(this next)
+        install "/usr/local/bin/shmbrokerd-${{versions[n % 2]}}"
         if ((n % 6 == 0)); then systemctl restart shmbrokerd; else kill -KILL "$before"; fi
         until after=$(broker); [[ $after != 0 && $after != "$before" ]]; do sleep 0.01; done
         # One in four dies before it is ready.
