@@ -24,6 +24,7 @@
 #include "tests/harness/broker.h"
 #include "tests/harness/caller.h"
 #include "tests/harness/child.h"
+#include "tests/harness/look.h"
 #include "tests/system/clock-step.h"
 
 #define YEAR_S (INT64_C(365) * 24 * 3600)
@@ -70,16 +71,6 @@ static int teardown(void **state) {
         munmap(step, sizeof(*step));
         broker_deinit(&broker);
         return 0;
-}
-
-static WireRegion region_now(const char *name) {
-        WireRegion region;
-        Caller caller;
-
-        assert_int_equal(caller_begin(&caller, broker.admin), 0);
-        assert_int_equal(caller_list(&caller, broker_name(&broker, name), &region), 0);
-        caller_close(&caller);
-        return region;
 }
 
 /* Made by an attach, and left at once: it lingers from now on. */
@@ -148,10 +139,10 @@ static void test_a_year_more_or_less_reaps_nothing(void **state) {
                         broker_start(&broker);
                 }
                 /* What was due went, so the broker has looked at its timer behind the step. */
-                broker_until(region_now("near").state == SHMB_REGION_DECLARED);
+                broker_until(look_region(&broker, "near").state == SHMB_REGION_DECLARED);
                 assert_true(atomic_load(&step->n_other) > n_looks);
-                assert_int_equal(region_now("far").state, SHMB_REGION_LIVE);
-                assert_int_equal(region_now("held").n_writers, 1);
+                assert_int_equal(look_region(&broker, "far").state, SHMB_REGION_LIVE);
+                assert_int_equal(look_region(&broker, "held").n_writers, 1);
                 assert_int_equal(broker_shm(&broker, after), 2 * N_RAW);
                 assert_memory_equal(after, before, 2 * N_RAW * sizeof(before[0]));
         }

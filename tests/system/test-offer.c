@@ -30,6 +30,7 @@
 #include "tests/harness/caller.h"
 #include "tests/harness/child.h"
 #include "tests/harness/load.h"
+#include "tests/harness/look.h"
 #include "tests/harness/mover.h"
 #include "tests/system/stuck.h"
 
@@ -95,16 +96,6 @@ static void kill_and_start(void) {
         broker_start(&broker);
 }
 
-static WireRegion region_now(const char *name) {
-        WireRegion region;
-        Caller caller;
-
-        assert_int_equal(caller_begin(&caller, broker.admin), 0);
-        assert_int_equal(caller_list(&caller, broker_name(&broker, name), &region), 0);
-        caller_close(&caller);
-        return region;
-}
-
 /* As a new client gets them: which inodes, and of which generation. */
 typedef struct Seen {
         ino_t inodes[SHMB_OBJECTS_MAX];
@@ -162,14 +153,15 @@ static void test_offered_ring_flows_on_with_the_same_inodes(void **state) {
                 kill_and_start();
                 after = see("ring", SHMB_ROLE_OBSERVE);
                 assert_memory_equal(&after, &before, sizeof(after));
-                assert_int_equal(region_now("ring").n_producers, 1);
-                assert_int_equal(region_now("ring").n_consumers, 1);
+                assert_int_equal(look_region(&broker, "ring").n_producers, 1);
+                assert_int_equal(look_region(&broker, "ring").n_consumers, 1);
                 flow_on();
         }
         assert_int_equal(broker_n_said(&broker, "goes on with the memory"), KILLS);
         atomic_store(&shared->stop, true);
         assert_true(load_finish(&pair) > KILLS * MANY);
-        broker_until(region_now("ring").n_producers + region_now("ring").n_consumers == 0);
+        broker_until(look_region(&broker, "ring").n_producers == 0 &&
+                     look_region(&broker, "ring").n_consumers == 0);
         broker_end(&broker);
 }
 
@@ -233,9 +225,9 @@ static void test_offered_memory_is_waited_for(void **state) {
         before = see("raw", SHMB_ROLE_READ);
         kill_and_start();
         assert_int_equal(look("raw", SHMB_ROLE_READ, &after), SHMB_STATUS_BUSY);
-        assert_int_equal(region_now("raw").state, SHMB_REGION_LIVE);
-        assert_int_equal(region_now("raw").n_readers, READERS);
-        assert_int_equal(region_now("raw").n_writers, 1);
+        assert_int_equal(look_region(&broker, "raw").state, SHMB_REGION_LIVE);
+        assert_int_equal(look_region(&broker, "raw").n_readers, READERS);
+        assert_int_equal(look_region(&broker, "raw").n_writers, 1);
         /* and so does the broker behind it */
         kill_and_start();
         assert_int_equal(look("raw", SHMB_ROLE_READ, &after), SHMB_STATUS_BUSY);
@@ -243,7 +235,7 @@ static void test_offered_memory_is_waited_for(void **state) {
         atomic_store(&shared->back, true);
         after = see("raw", SHMB_ROLE_READ);
         assert_memory_equal(&after, &before, sizeof(after));
-        assert_int_equal(region_now("raw").n_writers, 1);
+        assert_int_equal(look_region(&broker, "raw").n_writers, 1);
         atomic_store(&shared->stop, true);
         child_finish(&writer);
         for (i = 0; i < READERS; i++)
@@ -376,7 +368,7 @@ static void test_offers_of_something_else_are_dropped(void **state) {
         offer(socket_fd, fds, n);
         for (i = 0; i < n; i++)
                 close(fds[i]);
-        broker_until(region_now("raw").state == SHMB_REGION_LOST);
+        broker_until(look_region(&broker, "raw").state == SHMB_REGION_LOST);
         assert_true(broker_said(&broker, "did not have all of its memory", NULL));
         assert_int_equal(look("raw", SHMB_ROLE_READ, &after), SHMB_STATUS_LOST);
         assert_int_equal(caller_detach(&caller, lease.attached.lease), 0);
@@ -439,7 +431,7 @@ static void test_offer_that_nobody_can_close_holds_nobody_up(void **state) {
         }
         offer(socket_fd, &stuck.fd, 1);
         broker_until(atomic_load(stuck.n_stuck) > 0);
-        broker_until(region_now("raw").state == SHMB_REGION_LOST);
+        broker_until(look_region(&broker, "raw").state == SHMB_REGION_LOST);
         for (i = 0; i < N_RAW + 1; i++)
                 close(lease.fds[i]);
         /* Said, because the server has a copy of the connection. */
@@ -467,7 +459,7 @@ static void test_offer_that_never_comes_holds_nobody_up(void **state) {
         assert_int_equal(look("ring", SHMB_ROLE_OBSERVE, &seen), 0);
         assert_int_equal(look("raw", SHMB_ROLE_READ, &seen), SHMB_STATUS_BUSY);
         close(socket_fd);
-        broker_until(region_now("raw").state == SHMB_REGION_LOST);
+        broker_until(look_region(&broker, "raw").state == SHMB_REGION_LOST);
         for (i = 0; i < N_RAW + 1; i++)
                 close(lease.fds[i]);
         caller_close(&caller);

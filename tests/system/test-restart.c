@@ -28,6 +28,7 @@
 #include "tests/harness/caller.h"
 #include "tests/harness/child.h"
 #include "tests/harness/items.h"
+#include "tests/harness/look.h"
 
 enum {
         MANY = 20000,    /* items that must flow before something is believed to flow */
@@ -81,16 +82,6 @@ static int teardown(void **state) {
 static void begin(void) {
         broker_begin(&broker, yaml);
         strcpy(ring, broker_name(&broker, "ring"));
-}
-
-static WireRegion region_now(const char *name) {
-        WireRegion region;
-        Caller caller;
-
-        assert_int_equal(caller_begin(&caller, broker.admin), 0);
-        assert_int_equal(caller_list(&caller, broker_name(&broker, name), &region), 0);
-        caller_close(&caller);
-        return region;
 }
 
 /* Leases that are listed, by whether their holder is connected. */
@@ -189,12 +180,13 @@ static void stop_flow(Child *producer, Child *consumer) {
         if (sscanf(line, "popped %llu", &n_popped) != 1)
                 fail_msg("%s", line);
         assert_true(n_popped == n_pushed);
-        assert_int_equal(region_now("ring").redelivered, 0);
+        assert_int_equal(look_region(&broker, "ring").redelivered, 0);
         child_tell(producer, "end");
         child_tell(consumer, "end");
         child_finish(producer);
         child_finish(consumer);
-        broker_until(region_now("ring").n_producers == 0 && region_now("ring").n_consumers == 0);
+        broker_until(look_region(&broker, "ring").n_producers == 0 &&
+                     look_region(&broker, "ring").n_consumers == 0);
 }
 
 static void assert_same_names(const BrokerName *before, size_t n) {
@@ -222,8 +214,8 @@ static void test_restart_finds_regions_and_leases_and_the_ring_flows_on(void **s
                 assert_same_names(before, n);
                 broker_start(&broker);
                 assert_same_names(before, n);
-                assert_int_equal(region_now("ring").n_producers, 1);
-                assert_int_equal(region_now("ring").n_consumers, 1);
+                assert_int_equal(look_region(&broker, "ring").n_producers, 1);
+                assert_int_equal(look_region(&broker, "ring").n_consumers, 1);
                 broker_until(n_holders(true) == 2);
                 assert_int_equal(n_holders(false), 0);
                 flow_on();
@@ -312,12 +304,12 @@ static void test_restart_sees_who_died_meanwhile(void **state) {
         broker_kill(&broker);
         child_kill(&holder);
         broker_start(&broker);
-        assert_int_equal(region_now("ring").n_consumers, 0);
-        assert_int_equal(region_now("ring").n_producers, 1);
+        assert_int_equal(look_region(&broker, "ring").n_consumers, 0);
+        assert_int_equal(look_region(&broker, "ring").n_producers, 1);
         child_spawn(&successor, &bob, resume_in_child, NULL);
         child_expect(&successor, "resumed");
         child_finish(&successor);
-        assert_int_equal(region_now("ring").redelivered, 1);
+        assert_int_equal(look_region(&broker, "ring").redelivered, 1);
         child_tell(&producer, "end");
         child_finish(&producer);
         broker_end(&broker);
@@ -350,9 +342,9 @@ static void test_restart_keeps_the_lease_of_who_has_not_come_back(void **state) 
         assert_same_names(before, n);
         assert_int_equal(n_holders(false), 1);
         assert_int_equal(n_holders(true), 0);
-        assert_int_equal(region_now("visited").n_readers, 1);
+        assert_int_equal(look_region(&broker, "visited").n_readers, 1);
         child_kill(&child);
-        broker_until(region_now("visited").state == SHMB_REGION_DECLARED);
+        broker_until(look_region(&broker, "visited").state == SHMB_REGION_DECLARED);
         assert_int_equal(n_holders(false), 0);
         broker_expect_shm(&broker, N_NAMES);
         broker_end(&broker);
@@ -447,7 +439,7 @@ static void test_restart_in_the_middle_of_everything_leaves_nothing(void **state
                 child_expect(&children[i], "enough");
                 child_finish(&children[i]);
         }
-        broker_until(region_now("visited").state == SHMB_REGION_DECLARED);
+        broker_until(look_region(&broker, "visited").state == SHMB_REGION_DECLARED);
         broker_until(n_holders(true) + n_holders(false) == 0);
         broker_expect_shm(&broker, N_NAMES);
         broker_end(&broker);

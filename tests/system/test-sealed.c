@@ -29,6 +29,7 @@
 #include "tests/harness/caller.h"
 #include "tests/harness/child.h"
 #include "tests/harness/load.h"
+#include "tests/harness/look.h"
 #include "tests/harness/mover.h"
 
 enum {
@@ -66,16 +67,6 @@ static int teardown(void **state) {
         child_unshare(shared, sizeof(*shared));
         broker_deinit(&broker);
         return 0;
-}
-
-static WireRegion region_now(const char *name) {
-        WireRegion region;
-        Caller caller;
-
-        assert_int_equal(caller_begin(&caller, broker.admin), 0);
-        assert_int_equal(caller_list(&caller, broker_name(&broker, name), &region), 0);
-        caller_close(&caller);
-        return region;
 }
 
 /* As a new client gets them: which inodes, and of which generation. */
@@ -129,8 +120,8 @@ static void test_sealed_ring_flows_on_with_the_same_inodes(void **state) {
         load_go(&pair);
         for (i = 0; i < KILLS; i++) {
                 kill_and_start();
-                assert_int_equal(region_now("ring").n_producers, 1);
-                assert_int_equal(region_now("ring").n_consumers, 1);
+                assert_int_equal(look_region(&broker, "ring").n_producers, 1);
+                assert_int_equal(look_region(&broker, "ring").n_consumers, 1);
                 after = see("ring", SHMB_ROLE_OBSERVE);
                 assert_memory_equal(&after, &before, sizeof(after));
                 flow_on();
@@ -143,7 +134,8 @@ static void test_sealed_ring_flows_on_with_the_same_inodes(void **state) {
 
         atomic_store(&shared->stop, true);
         assert_true(load_finish(&pair) > KILLS * MANY);
-        broker_until(region_now("ring").n_producers + region_now("ring").n_consumers == 0);
+        broker_until(look_region(&broker, "ring").n_producers == 0 &&
+                     look_region(&broker, "ring").n_consumers == 0);
         broker_end(&broker);
 }
 
@@ -212,7 +204,7 @@ static void test_sealed_lanes_that_nobody_had_are_made_anew(void **state) {
         mover_start(&first, &broker, broker_name(&broker, "lanes"), SHMB_PRODUCE, &alice);
         mover_do(&first, "push 5 from 0", "5 0");
         kill_and_start();
-        assert_int_equal(region_now("lanes").n_producers, 1);
+        assert_int_equal(look_region(&broker, "lanes").n_producers, 1);
         assert_true(broker_said(&broker, "nobody had it mapped any more", "lane1"));
         assert_true(broker_said(&broker, "nobody had it mapped any more", "lane2"));
         assert_false(broker_said(&broker, "nobody had it mapped any more", "lane0"));
@@ -288,7 +280,7 @@ static void test_sealed_memory_that_was_forged_is_not_taken(void **state) {
         child_spawn(&child, &alice, forge_in_child, NULL);
         child_expect(&child, "forged");
         kill_and_start();
-        assert_int_equal(region_now("raw").n_readers, 0);
+        assert_int_equal(look_region(&broker, "raw").n_readers, 0);
         broker_until(broker_n_fds(&broker) == n_fds);
         assert_false(broker_said(&broker, "objects without a name", NULL));
         after = see("raw", SHMB_ROLE_READ);
