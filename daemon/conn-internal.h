@@ -12,6 +12,8 @@
 
 /* Closes it; its leases are over. */
 void conn_free(Conn *conn);
+/* For the journal: why it is closed, in a word that stays the same, and as a clause. */
+void conn_say_closed(const Conn *conn, const char *reason, const char *clause);
 /* Serve it from now on, and see its process die; 0 or -errno of sd-event. */
 int conn_watch(Conn *conn);
 /* The next packet, which stays in the queue. A peer that hangs up with a reply unread is an error

@@ -8,6 +8,7 @@
  */
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -110,6 +111,7 @@ static bool conn_is_orphaned(const Conn *conn, const RecordConnection *record) {
 /* Whether its next request is one that several brokers in a row did not live to answer. */
 static bool conn_is_deadly(Conn *conn, const RecordConnection *record) {
         FdpassPacket packet;
+        char clause[96];
 
         if (conn_peek(conn, &packet) == 0)
                 conn->pending = record_crc32c(conn->server->packet_in, packet.n_bytes);
@@ -117,19 +119,9 @@ static bool conn_is_deadly(Conn *conn, const RecordConnection *record) {
                 conn->n_returns = record->n_returns + 1;
         if (conn->n_returns < CONN_RETURNS_MAX)
                 return false;
-        log_event(&(LogEvent){
-                          .priority = LOG_WARNING,
-                          .message_id = SHMB_MESSAGE_CLIENT_EXPELLED_STR,
-                          .uid = conn->peer.uid,
-                          .fields = {
-                                  { "CLIENT_UID", NULL, conn->peer.uid },
-                                  { "CLIENT_PID", NULL, (uint64_t)conn->peer.pid },
-                                  { "REASON", "brokers die before they have answered it" },
-                          },
-                  },
-                  "Closed the connection of process %d (%s) of uid %u: %u brokers in a row ended "
-                  "before they had answered its request.",
-                  (int)conn->peer.pid, conn->peer.command, conn->peer.uid, conn->n_returns);
+        snprintf(clause, sizeof(clause),
+                 "%u brokers in a row ended before they had answered its request", conn->n_returns);
+        conn_say_closed(conn, "brokers die before they have answered it", clause);
         fdpass_hang_up(&conn->server->guard, conn->fd);
         return true;
 }

@@ -80,8 +80,7 @@ void conn_end(Conn *conn, LeaseEnd how) {
         conn_free(conn);
 }
 
-/* It broke the rules, or cannot be answered any more. */
-static void conn_expel(Conn *conn, const char *reason) {
+void conn_say_closed(const Conn *conn, const char *reason, const char *clause) {
         LogEvent event = {
                 .priority = LOG_WARNING,
                 .message_id = SHMB_MESSAGE_CLIENT_EXPELLED_STR,
@@ -94,7 +93,12 @@ static void conn_expel(Conn *conn, const char *reason) {
         };
 
         log_event(&event, "Closed the connection of process %d (%s) of uid %u: %s.",
-                  (int)conn->peer.pid, conn->peer.command, conn->peer.uid, reason);
+                  (int)conn->peer.pid, conn->peer.command, conn->peer.uid, clause);
+}
+
+/* It broke the rules, or cannot be answered any more. */
+static void conn_expel(Conn *conn, const char *reason) {
+        conn_say_closed(conn, reason, reason);
         lapse_client(conn->server, &conn->client, LEASE_END_DEATH);
         conn_keep_end(conn);
 
