@@ -61,24 +61,7 @@ void decl_set_freep(DeclSet **set) {
 
 /* Where @name stands, or would. */
 static size_t set_search(const DeclSet *set, const char *name, bool *ret_found) {
-        size_t low = 0, high = set->n_decls;
-
-        while (low < high) {
-                size_t middle = low + (high - low) / 2;
-                int r = strcmp(set->decls[middle]->name, name);
-
-                if (r == 0) {
-                        *ret_found = true;
-                        return middle;
-                }
-                if (r < 0)
-                        low = middle + 1;
-                else
-                        high = middle;
-        }
-
-        *ret_found = false;
-        return low;
+        return decl_search(set->decls, set->n_decls, name, strlen(name), "", ret_found);
 }
 
 static int set_reserve(DeclSet *set) {

@@ -82,16 +82,15 @@ int decl_from_template(const Decl *template, const char *name, uint64_t extent, 
         return 0;
 }
 
-/* The first whose name is not less than the @n bytes at @name and then @tail. */
-static size_t search(const DeclSet *set, const char *name, size_t n, const char *tail,
-                     bool *ret_found) {
-        size_t low = 0, high = set->n_templates;
+size_t decl_search(Decl *const *decls, size_t n_decls, const char *name, size_t n,
+                   const char *tail, bool *ret_found) {
+        size_t low = 0, high = n_decls;
         int r;
 
         *ret_found = false;
         while (low < high) {
                 size_t middle = low + (high - low) / 2;
-                const char *at = set->templates[middle]->name;
+                const char *at = decls[middle]->name;
 
                 r = strncmp(at, name, n);
                 if (r == 0)
@@ -107,6 +106,11 @@ static size_t search(const DeclSet *set, const char *name, size_t n, const char 
         }
 
         return low;
+}
+
+static size_t search(const DeclSet *set, const char *name, size_t n, const char *tail,
+                     bool *ret_found) {
+        return decl_search(set->templates, set->n_templates, name, n, tail, ret_found);
 }
 
 int decl_set_add_template(DeclSet *set, Decl *template) {

@@ -63,6 +63,17 @@ bool decl_template_admits(const Decl *template, uint64_t extent);
 int decl_from_template(const Decl *template, const char *name, uint64_t extent, Decl **ret_decl);
 
 /**
+ * decl_search() - where a name stands among declarations, or would
+ * @decls:      in order of name, regions or templates; @n_decls of them
+ * @name:       its first @n bytes count, and then @tail
+ * @ret_found:  whether it is there
+ *
+ * Return: its place, or that of the first whose name is greater.
+ */
+size_t decl_search(Decl *const *decls, size_t n_decls, const char *name, size_t n,
+                   const char *tail, bool *ret_found);
+
+/**
  * decl_set_add_template() - as decl_set_add()
  *
  * Return: 0; DECL_E_EXISTS; -E2BIG beyond DECL_TEMPLATES_MAX; -ENOMEM.
