@@ -75,6 +75,12 @@ static bool conn_has_unread(Conn *conn) {
         return fdpass_unread(conn->fd, &n_unread) == 0 && n_unread > 0;
 }
 
+/* Of an edge there is one, and it may have come when there was nothing to see yet. */
+static void conn_look_again(Conn *conn, uint64_t after_ns) {
+        conn->look_ns = after_ns;
+        deadline_set(&conn->deadline, clock_boottime_ns() + after_ns);
+}
+
 void conn_end(Conn *conn, LeaseEnd how) {
         lapse_client(conn->server, &conn->client, how);
         conn_free(conn);
@@ -108,9 +114,9 @@ static void conn_expel(Conn *conn, const char *reason) {
         }
         conn->condemned = true;
         conn->client.connected = false;
-        deadline_set(&conn->deadline, DEADLINE_NEVER);
         conn->death = sd_event_source_disable_unref(conn->death);
         shutdown(conn->fd, SHUT_RDWR);
+        conn_look_again(conn, CONN_LOOK_NS);
         if (sd_event_source_set_io_events(conn->io, EPOLLOUT | EPOLLET) < 0)
                 conn_free(conn);
 }
@@ -225,10 +231,11 @@ typedef enum ConnTurn {
 } ConnTurn;
 
 static ConnTurn conn_wait_for_reader(Conn *conn) {
+        conn_look_again(conn, CONN_LOOK_NS);
         if (conn->draining)
                 return CONN_TURN_NOTHING;
         conn->draining = true;
-        deadline_set(&conn->deadline, clock_boottime_ns() + CONN_DRAIN_NS);
+        conn->drain_by_ns = clock_boottime_ns() + CONN_DRAIN_NS;
         /* Once: setting it is itself an edge, on which is looked again. */
         if (sd_event_source_set_io_events(conn->io, EPOLLOUT | EPOLLET) < 0) {
                 conn_expel(conn, "its socket cannot be watched");
@@ -342,17 +349,32 @@ static void conn_bury(Conn *conn) {
                 conn_end(conn, LEASE_END_DEATH);
 }
 
+static void conn_on_look(Conn *conn) {
+        uint64_t now_ns = clock_boottime_ns(), later_ns = 2 * conn->look_ns;
+
+        if (!conn_has_unread(conn)) {
+                if (conn->condemned)
+                        conn_free(conn);
+                else
+                        conn_serve(conn);
+        } else if (conn->condemned) {
+                conn_look_again(conn, later_ns < CONN_DRAIN_NS ? later_ns : CONN_DRAIN_NS);
+        } else if (now_ns >= conn->drain_by_ns) {
+                conn_expel(conn, "it sends requests and does not read the replies");
+        } else {
+                conn_look_again(conn, later_ns < conn->drain_by_ns - now_ns
+                                              ? later_ns
+                                              : conn->drain_by_ns - now_ns);
+        }
+}
+
 void conn_on_deadline(Conn *conn) {
-        if (conn->orphaned)
+        if (conn->orphaned && !conn->condemned)
                 conn_bury(conn);
+        else if (conn->condemned || conn->draining)
+                conn_on_look(conn);
         else if (!conn->greeted)
                 conn_expel(conn, "it did not say hello in time");
-        else if (conn->draining && conn_has_unread(conn))
-                conn_expel(conn, "it sends requests and does not read the replies");
-        else if (conn->draining)
-                /* The kernel wakes who waits for a reader a moment before the account is settled:
-                 * there is one edge, and who was too quick for it has missed it. */
-                conn_serve(conn);
 }
 
 static int conn_on_death(sd_event_source *source, int fd, uint32_t revents, void *userdata) {

@@ -25,6 +25,8 @@
  * neither. */
 #define CONN_HELLO_NS UINT64_C(10000000000)
 #define CONN_DRAIN_NS UINT64_C(10000000000)
+/* An edge that told of nothing may be the last one: looked again behind it, later and later. */
+#define CONN_LOOK_NS UINT64_C(1000000)
 
 struct Conn {
         Server *server;
@@ -41,6 +43,7 @@ struct Conn {
         uint32_t pending, n_returns; /* as in the record, until that request is served */
         bool unit_asked;  /* client.unit is what the service manager knows */
         bool draining;    /* waits for its last reply to be read */
+        uint64_t drain_by_ns, look_ns; /* the end of patience; until it is looked again */
         /* Nothing is served any more; kept until descriptors in flight are off the broker's
          * account */
         bool condemned;

@@ -41,6 +41,8 @@
 enum {
         /* A reset is reported before what the peer sent last; that is read by the second try. */
         FDPASS_RESETS_MAX = 1,
+        /* Kept on the account of a packet that is read, until the writer is woken. */
+        FDPASS_TOKEN_BYTES = 1,
 };
 
 /* Its arrival is all that is wanted of it. */
@@ -288,7 +290,7 @@ int fdpass_unread(int socket_fd, size_t *ret_n_bytes) {
         if (ioctl(socket_fd, SIOCOUTQ, &n_bytes) < 0)
                 return -errno;
 
-        *ret_n_bytes = (size_t)n_bytes;
+        *ret_n_bytes = n_bytes > FDPASS_TOKEN_BYTES ? (size_t)n_bytes : 0;
         return 0;
 }
 

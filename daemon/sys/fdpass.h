@@ -151,6 +151,9 @@ void fdpass_close(FdpassGuard *guard, int socket_fd);
  * fdpass_unread() - how much was sent and the peer has not read (SIOCOUTQ)
  * @ret_n_bytes:        0 exactly if all was read; else in bytes of the kernel's bookkeeping
  *
+ * What was read last is still counted while the kernel wakes who waits for room, as one byte that
+ * it takes off behind that (sock_wfree() in net/core/sock.c, since 2.6.31): it is read.
+ *
  * Descriptors of an unread reply are charged to the broker's uid: none is sent on top of it.
  *
  * Return: 0, or -errno.
