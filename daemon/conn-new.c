@@ -122,7 +122,6 @@ static bool conn_is_deadly(Conn *conn, const RecordConnection *record) {
         snprintf(clause, sizeof(clause),
                  "%u brokers in a row ended before they had answered its request", conn->n_returns);
         conn_say_closed(conn, "brokers die before they have answered it", clause);
-        fdpass_hang_up(&conn->server->guard, conn->fd);
         return true;
 }
 
@@ -160,6 +159,8 @@ Conn *conn_restore_consume_fd(Server *server, const RecordConnection *record, in
         if (r == 0)
                 r = conn_watch(conn);
         if (r != 0) {
+                /* The manager may have it open for a while yet. */
+                fdpass_hang_up(&server->guard, conn->fd);
                 conn_free(conn);
                 return NULL;
         }

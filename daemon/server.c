@@ -99,6 +99,9 @@ static void server_on_deadline(Server *server, Deadline *deadline) {
         case DEADLINE_CONNECTION:
                 conn_on_deadline(conn);
                 return;
+        case DEADLINE_VAULT:
+                vault_on_deadline(server);
+                return;
         case _DEADLINE_TYPE_N:
                 return;
         }
@@ -510,11 +513,11 @@ Server *server_free(Server *server) {
                 bells_sweep(server);
         registry_deinit(&server->registry);
         quota_deinit(&server->quota);
+        vault_end(server);
         deadline_queue_deinit(&server->deadlines);
         decl_set_free(server->decls);
         record_close(&server->record);
         store_deinit(&server->store);
-        vault_end(server);
         fdpass_guard_deinit(&server->guard);
         backing_dir_close(&server->shm);
         sd_event_source_disable_unref(server->timer);

@@ -117,8 +117,10 @@ struct Server {
                 bool complained, complained_conns, behind;
                 bool none; /* there is nobody to keep anything */
                 Ratelimit conns; /* what connections may cost PID 1 */
-                uint64_t *unsaid; /* connections that PID 1 is still to let go of; owned */
+                char **unsaid; /* names that PID 1 is still to let go of; owned */
                 size_t n_unsaid, n_unsaid_allocated;
+                Deadline again; /* to say them */
+                uint64_t again_ns; /* how long was waited for it last */
         } vault;
         FdpassGuard guard;
         Listener listeners[SERVER_LISTENERS];

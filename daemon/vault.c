@@ -16,6 +16,7 @@
 
 #include "daemon/log.h"
 #include "daemon/sys/clock.h"
+#include "daemon/sys/sockets.h"
 #include "daemon/vault.h"
 #include "protocol/name.h"
 
@@ -26,6 +27,10 @@ enum {
 };
 
 #define VAULT_CONN_PREFIX "conn."
+
+/* Until what PID 1 was too busy to hear is said again; longer and longer. */
+#define VAULT_AGAIN_NS UINT64_C(10000000)
+#define VAULT_AGAIN_MAX_NS UINT64_C(1000000000)
 
 /* More than a uid may have (per_uid: connections: 128) at once; then, of all, about a tenth of what
  * PID 1 manages in a second where it keeps a thousand. */
@@ -63,6 +68,7 @@ void vault_sort(Server *server) {
 void vault_begin(Server *server) {
         size_t i;
 
+        (void)deadline_join(&server->deadlines, &server->vault.again, DEADLINE_VAULT);
         vault_sort(server);
         for (i = 0; i < server->store.n_entries; i++)
                 server->vault.n_kept += vault_name_is_ours(server->store.entries[i].name);
@@ -116,12 +122,9 @@ static void vault_conn_name(uint64_t number, char ret_name[static VAULT_CONN_NAM
 }
 
 /* Return: whether PID 1 has read, or there is none. */
-static bool vault_drop_conn(Server *server, uint64_t number) {
-        char name[VAULT_CONN_NAME_MAX + 1];
-        int r;
+static bool vault_drop(Server *server, const char *name) {
+        int r = store_drop(name, 0);
 
-        vault_conn_name(number, name);
-        r = store_drop(name, 0);
         server->vault.behind = r == -EAGAIN;
         if (r == 0 && server->vault.n_kept > 0)
                 server->vault.n_kept--;
@@ -129,34 +132,77 @@ static bool vault_drop_conn(Server *server, uint64_t number) {
 }
 
 static void vault_say_unsaid(Server *server) {
-        while (server->vault.n_unsaid > 0 &&
-               vault_drop_conn(server, server->vault.unsaid[server->vault.n_unsaid - 1]))
-                server->vault.n_unsaid--;
+        size_t n = server->vault.n_unsaid;
+
+        while (n > 0 && vault_drop(server, server->vault.unsaid[n - 1]))
+                free(server->vault.unsaid[--n]);
+        server->vault.n_unsaid = n;
 }
 
-void vault_forget_conn(Server *server, uint64_t number) {
-        uint64_t *unsaid;
-        size_t n;
+static void vault_try_again(Server *server, uint64_t after_ns) {
+        Deadline *again = &server->vault.again;
+
+        server->vault.again_ns = after_ns;
+        /* Without memory for it: with the next one, or by the sweep of the next broker. */
+        if (again->queue)
+                deadline_set(again, clock_boottime_ns() + after_ns);
+}
+
+void vault_on_deadline(Server *server) {
+        uint64_t later_ns = 2 * server->vault.again_ns;
 
         vault_say_unsaid(server);
-        if (server->vault.n_unsaid == 0 && vault_drop_conn(server, number))
-                return;
-        if (server->vault.n_unsaid == server->vault.n_unsaid_allocated) {
-                n = server->vault.n_unsaid > 0 ? 2 * server->vault.n_unsaid : 16;
-                unsaid = reallocarray(server->vault.unsaid, n, sizeof(*unsaid));
-                /* The next broker sweeps it then. */
+        if (server->vault.n_unsaid > 0)
+                vault_try_again(server, later_ns < VAULT_AGAIN_MAX_NS ? later_ns
+                                                                      : VAULT_AGAIN_MAX_NS);
+}
+
+static void vault_defer(Server *server, const char *name) {
+        char **unsaid = server->vault.unsaid, *copy;
+        size_t n = server->vault.n_unsaid_allocated;
+
+        if (server->vault.n_unsaid == n) {
+                n = n > 0 ? 2 * n : 16;
+                unsaid = reallocarray(unsaid, n, sizeof(*unsaid));
                 if (!unsaid)
                         return;
                 server->vault.unsaid = unsaid;
                 server->vault.n_unsaid_allocated = n;
         }
-        server->vault.unsaid[server->vault.n_unsaid++] = number;
+        copy = strdup(name);
+        if (!copy)
+                return;
+        unsaid[server->vault.n_unsaid++] = copy;
+        vault_try_again(server, VAULT_AGAIN_NS);
 }
 
+void vault_forget(Server *server, const char *name) {
+        vault_say_unsaid(server);
+        if (server->vault.n_unsaid > 0 || !vault_drop(server, name))
+                vault_defer(server, name);
+}
+
+void vault_forget_conn(Server *server, uint64_t number) {
+        char name[VAULT_CONN_NAME_MAX + 1];
+
+        vault_conn_name(number, name);
+        vault_forget(server, name);
+}
+
+/* Whoever ends has a moment: of what is said no more PID 1 lets go when it likes. */
 void vault_end(Server *server) {
+        bool heard = true;
+        char *name;
+
+        while (server->vault.n_unsaid > 0) {
+                name = server->vault.unsaid[--server->vault.n_unsaid];
+                heard = heard && store_drop(name, VAULT_WAIT_MS) != -EAGAIN;
+                free(name);
+        }
         free(server->vault.unsaid);
         server->vault.unsaid = NULL;
-        server->vault.n_unsaid = server->vault.n_unsaid_allocated = 0;
+        server->vault.n_unsaid_allocated = 0;
+        deadline_leave(&server->vault.again);
 }
 
 /* Return: as vault_put(). */
@@ -182,15 +228,6 @@ bool vault_keep_conn(Server *server, uint32_t uid, uint64_t number, int fd) {
                           "clients will connect anew: %s.", why);
         }
         return r == 0;
-}
-
-/* What a PID 1 that is behind does not hear is dropped by the sweep of the next broker. */
-void vault_forget(Server *server, const char *name) {
-        int r = store_drop(name, vault_patience(server));
-
-        server->vault.behind = r == -EAGAIN;
-        if (r == 0 && server->vault.n_kept > 0)
-                server->vault.n_kept--;
 }
 
 static StoreEntry *vault_look(const Server *server, const char *name) {
@@ -257,7 +294,7 @@ static void vault_part_conn(Server *server, uint64_t number, int fd, StoreEntry 
                 if (first[i].fd >= 0)
                         close(first[i].fd);
                 first[i].fd = -1;
-                (void)vault_drop_conn(server, number);
+                (void)vault_drop(server, first[i].name);
         }
         (void)vault_put_conn(server, number, fd, &why);
 }
@@ -289,7 +326,20 @@ int vault_take_conn(Server *server, uint64_t number, bool (*fits)(int fd, uint64
         return fd;
 }
 
+/* Its client is told in any case, though PID 1 may be too busy to let go of it. */
+static void vault_hang_up(Server *server, const StoreEntry *entry) {
+        char name[VAULT_CONN_NAME_MAX + 1];
+        uint64_t number;
+
+        if (entry->fd < 0 || sockets_cookie(entry->fd, &number) != 0)
+                return;
+        vault_conn_name(number, name);
+        if (strcmp(entry->name, name) == 0)
+                fdpass_hang_up(&server->guard, entry->fd);
+}
+
 static void vault_drop_entry(Server *server, StoreEntry *entry) {
+        vault_hang_up(server, entry);
         if (!entry->found)
                 vault_forget(server, entry->name);
         if (entry->fd >= 0)

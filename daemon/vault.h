@@ -52,8 +52,7 @@ bool vault_keep(Server *server, const Region *region, const char *name, int fd);
  */
 bool vault_keep_conn(Server *server, uint32_t uid, uint64_t number, int fd);
 
-/** vault_forget_conn() - have PID 1 let go of a connection; what it is too busy to hear is said
- *  again with the next one */
+/** vault_forget_conn() - vault_forget() of a connection */
 void vault_forget_conn(Server *server, uint64_t number);
 
 /**
@@ -64,7 +63,12 @@ void vault_forget_conn(Server *server, uint64_t number);
  */
 int vault_take_conn(Server *server, uint64_t number, bool (*fits)(int fd, uint64_t number));
 
-/** vault_forget() - have PID 1 let go of what it keeps as @name; harmless if there is nothing */
+/**
+ * vault_forget() - have PID 1 let go of what it keeps as @name; harmless if there is nothing
+ *
+ * Never waits. What PID 1 is too busy to hear is said again, by vault_on_deadline() and before
+ * anything else that is said to it.
+ */
 void vault_forget(Server *server, const char *name);
 
 /**
@@ -96,7 +100,10 @@ bool vault_keep_found(Server *server, const Region *region, const char *name, in
 /** vault_discard() - let go of what a predecessor stored under this name, taken or not */
 void vault_discard(Server *server, const char *name);
 
-/** vault_end() - free what it needed; what PID 1 was not told stays untold */
+/** vault_on_deadline() - say what PID 1 was too busy to hear */
+void vault_on_deadline(Server *server);
+
+/** vault_end() - say the rest, and free what it needed; waits for a moment */
 void vault_end(Server *server);
 
 /** vault_sweep() - let go of all that a predecessor stored, and nobody took */

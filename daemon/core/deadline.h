@@ -26,6 +26,7 @@ typedef enum DeadlineType {
         DEADLINE_CONNECTION, /* embedded in a connection: hello, or drain */
         DEADLINE_AGE,        /* embedded in a Region of a template: its max_age */
         DEADLINE_PROOF,      /* embedded in a RegionProof: look again whether nobody writes */
+        DEADLINE_VAULT,      /* of the server: say again what PID 1 did not hear */
         _DEADLINE_TYPE_N,
 } DeadlineType;
 
