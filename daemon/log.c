@@ -6,12 +6,10 @@
  * A sentence is formatted first and escaped as a whole, so that it does not matter which of its
  * arguments came from a client.
  *
- * stderr may be a pipe that nobody reads: a line is written only if there is room for it at once,
- * else it is lost. That is the one case in which the broker would otherwise wait for somebody.
+ * stderr may be a pipe that nobody reads, and journald may hang: an entry is written only if there
+ * is room for it at once, else it is lost, for the broker waits for nobody. What the journal did
+ * not take is counted, and the number is the next entry that it takes.
  */
-
-/* Every entry is written from here: where is told by MESSAGE_ID. */
-#define SD_JOURNAL_SUPPRESS_LOCATION
 
 #include <errno.h>
 #include <inttypes.h>
@@ -24,11 +22,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <systemd/sd-journal.h>
 #include <unistd.h>
 #include "daemon/log.h"
 #include "daemon/ratelimit.h"
 #include "daemon/sys/clock.h"
+#include "daemon/sys/journal.h"
 
 #define LOG_IDENTIFIER "shmbrokerd"
 
@@ -48,6 +46,7 @@ static struct {
         LogTarget target;
         int priority_max;
         Ratelimit limit;
+        uint64_t n_lost; /* entries that the journal did not take */
 } log_state = { .target = LOG_TARGET_AUTO, .priority_max = LOG_INFO };
 
 /* Whether stderr is what $JOURNAL_STREAM ("DEVICE:INODE") says that systemd made of it. */
@@ -217,7 +216,34 @@ static int log_to_journal(const LogEvent *event, const char *text) {
                 log_set_field(&fields[n++], id, sizeof(id), "MESSAGE_ID", event->message_id);
         n += log_set_fields(event, fields + n, buffers);
 
-        return sd_journal_sendv(fields, (int)n);
+        return journal_send(JOURNAL_SOCKET, fields, n);
+}
+
+/* Return: whether it was not lost. */
+static bool log_or_lose(const LogEvent *event, const char *text) {
+        int r;
+
+        r = log_to_journal(event, text);
+        /* Elsewhere there may be somebody. */
+        if (r < 0 && r != -EAGAIN)
+                log_to_stderr(event->priority, text, true);
+        return r != -EAGAIN;
+}
+
+static void log_write_to_journal(const LogEvent *event, const char *text) {
+        char lost[LOG_TEXT_MAX + 1];
+
+        if (log_state.n_lost > 0) {
+                snprintf(lost, sizeof(lost), "Lost %" PRIu64 " messages while the journal was not "
+                         "read.", log_state.n_lost);
+                if (log_or_lose(&(LogEvent){
+                                .priority = LOG_WARNING,
+                                .fields = { { "N_LOST", NULL, log_state.n_lost } },
+                        }, lost))
+                        log_state.n_lost = 0;
+        }
+        if (!log_or_lose(event, text))
+                log_state.n_lost++;
 }
 
 static void log_write(const LogEvent *event, const char *text) {
@@ -226,8 +252,7 @@ static void log_write(const LogEvent *event, const char *text) {
 
         switch (log_state.target) {
         case LOG_TARGET_JOURNAL:
-                if (log_to_journal(event, text) < 0)
-                        log_to_stderr(event->priority, text, true);
+                log_write_to_journal(event, text);
                 break;
         case LOG_TARGET_STDERR:
         case LOG_TARGET_STDERR_PREFIX:

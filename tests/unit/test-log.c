@@ -37,10 +37,9 @@ static char journal[SEEN_MAX];
 static unsigned n_journal_entries;
 static int journal_error;
 
-int __wrap_sd_journal_sendv(const struct iovec *fields, int n);
-int __wrap_sd_journal_sendv(const struct iovec *fields, int n) {
-        size_t at = strlen(journal);
-        int i;
+int __wrap_journal_send(const char *path, const struct iovec *fields, size_t n);
+int __wrap_journal_send(const char *path, const struct iovec *fields, size_t n) {
+        size_t i, at = strlen(journal);
 
         if (journal_error)
                 return journal_error;
@@ -231,6 +230,23 @@ static void test_entry_that_the_journal_does_not_take_goes_to_stderr(void **stat
         assert_string_equal(see(fixture), "<3>said somewhere\n");
 }
 
+static void test_entries_that_a_busy_journal_did_not_take_are_counted(void **state) {
+        Fixture *fixture = *state;
+
+        log_init(LOG_TARGET_JOURNAL);
+        journal_error = -EAGAIN;
+        log_plain(LOG_INFO, "one");
+        log_plain(LOG_INFO, "two");
+        assert_string_equal(see(fixture), "");
+        journal_error = 0;
+        log_plain(LOG_INFO, "three");
+        log_plain(LOG_INFO, "four");
+        assert_string_equal(journal, "MESSAGE=Lost 2 messages while the journal was not read.\n"
+                                     "PRIORITY=4\nSYSLOG_IDENTIFIER=shmbrokerd\nN_LOST=2\n"
+                                     "MESSAGE=three\nPRIORITY=6\nSYSLOG_IDENTIFIER=shmbrokerd\n"
+                                     "MESSAGE=four\nPRIORITY=6\nSYSLOG_IDENTIFIER=shmbrokerd\n");
+}
+
 static void test_target_follows_the_environment(void **state) {
         Fixture *fixture = *state;
         char stream[64];
@@ -322,6 +338,7 @@ int main(void) {
                 TEST(test_journal_gets_every_field_on_its_own),
                 TEST(test_all_fields_at_their_longest_are_written),
                 TEST(test_entry_that_the_journal_does_not_take_goes_to_stderr),
+                TEST(test_entries_that_a_busy_journal_did_not_take_are_counted),
                 TEST(test_target_follows_the_environment),
                 TEST(test_flood_of_one_uid_is_suppressed_counted_and_hides_nobody),
                 TEST(test_reader_that_does_not_read_holds_nobody_up),
