@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include <shmbroker.h>
 #include "tests/harness/soak.h"
@@ -37,6 +38,7 @@ static void visit(void *data) {
         struct shmb_attach want = SHMB_ATTACH_INIT;
         struct shmb_region *r;
         struct shmb *c = NULL;
+        const char *name;
         uint64_t start, i;
         int result;
 
@@ -46,10 +48,15 @@ static void visit(void *data) {
         want.timeout_ns = VISIT_NS;
         for (i = 0; !atomic_load(&tally->stop); i++) {
                 start = broker_now_ns();
-                result = shmb_attach(c, broker_name(broker, i % 2 ? "visited" : "brief"),
-                                     SHMB_READ, &want, &r);
-                if (result != 0)
-                        child_fail(__FILE__, __LINE__, shmb_error(c), result);
+                name = broker_name(broker, i % 2 ? "visited" : "brief");
+                result = shmb_attach(c, name, SHMB_READ, &want, &r);
+                if (result != 0) {
+                        child_say("%s: %s (%d), after %llu ms, at %llu ms", name,
+                                  shmb_error(c), result,
+                                  (unsigned long long)(broker_now_ns() - start) / 1000000,
+                                  (unsigned long long)start / 1000000);
+                        _exit(1);
+                }
                 shmb_detach(r);
                 note_visit(broker_now_ns() - start);
         }

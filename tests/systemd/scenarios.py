@@ -107,6 +107,15 @@ def journal(box, *match):
     return [json.loads(line) for line in out.splitlines()]
 
 
+def silences(box, most=5):
+    """When nothing was heard of the broker for long, and what was said before and behind."""
+    said = [(int(entry['__MONOTONIC_TIMESTAMP']) / 1e6, entry['MESSAGE'])
+            for entry in journal(box, '-u', 'shmbrokerd')]
+    gaps = sorted(((b[0] - a[0], *a, b[1]) for a, b in zip(said, said[1:])), reverse=True)
+    return [f'silent for {gap:.1f} s at {at:.1f} s, between "{before}" and "{behind}"'
+            for gap, at, before, behind in gaps[:most]]
+
+
 def ctl(box, *command, user=None, **options):
     return box.run('shmbrokerctl', *command, user=user, **options)
 
@@ -237,6 +246,25 @@ def test_journal_has_fields_and_a_catalog(box):
     explained = box.run('journalctl', '-x', '--no-pager', f'MESSAGE_ID={STARTED}').stdout
     assert 'The shared memory broker is ready' in explained
     assert 'can be attached now: 5 in all' in explained, explained
+
+
+def test_journal_that_hangs_holds_nobody_up(box):
+    room = int(box.run('cat', '/proc/sys/net/unix/max_dgram_qlen').stdout)
+    box.run('systemctl', 'kill', '-s', 'STOP', 'systemd-journald')
+    try:
+        for _ in range(room + 5):
+            ctl(box, 'reload', seconds=20)
+        assert 'test/ring' in ctl(box, 'list', user='bob', seconds=20).stdout
+    finally:
+        box.run('systemctl', 'kill', '-s', 'CONT', 'systemd-journald')
+
+    def lost():
+        ctl(box, 'reload')
+        box.run('journalctl', '--sync')
+        said = box.run('journalctl', '-o', 'json', '--no-pager', '-u', 'shmbrokerd').stdout
+        return [line for line in said.splitlines() if '"N_LOST"' in line]
+
+    assert 1 <= int(json.loads(until(lost, 'it says how many were lost')[0])['N_LOST'])
 
 
 def test_access_is_decided_by_user_and_supplementary_group(box):
@@ -533,7 +561,7 @@ def test_soak_nobody_notices_a_hundred_deaths_and_twenty_restarts(box):
     began, manager = time.monotonic() - began, manager_ms(box) - manager
     box.run('touch', '/run/soak-ends')
     said = load.communicate(timeout=60)[0]
-    assert load.returncode == 0, said
+    assert load.returncode == 0, '\n'.join((said, *silences(box)))
     print(f'# {SOAK_ENDS} brokers ended in {began:.0f} s: ' + said.partition('\n')[0] +
           f', PID 1 worked {manager / SOAK_ENDS:.1f} ms for each')
     until(lambda: ctl(box, 'who', '-n').stdout == '', 'all leases are over')
