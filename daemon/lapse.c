@@ -216,8 +216,7 @@ void lapse_return(Server *server, LeaseClient *client) {
         Absent *absent;
 
         for (absent = server->absents; absent; absent = absent->next)
-                if (absent->client.created && absent->client.uid == client->uid &&
-                    memcmp(absent->client.uuid, client->uuid, SHMB_UUID_SIZE) == 0)
+                if (absent->client.created && lease_client_is(&absent->client, client))
                         break;
         if (!absent)
                 return;

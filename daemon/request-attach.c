@@ -412,8 +412,7 @@ static Lease *attach_find_repeated(Conn *conn, uint64_t id, const Region *region
         const Absent *absent;
 
         for (absent = conn->server->absents; absent && !lease; absent = absent->next)
-                if (absent->client.uid == conn->client.uid &&
-                    memcmp(absent->client.uuid, conn->client.uuid, SHMB_UUID_SIZE) == 0)
+                if (lease_client_is(&absent->client, &conn->client))
                         lease = attach_find_request(&absent->client, id, region, role);
         return lease;
 }

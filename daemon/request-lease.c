@@ -32,9 +32,18 @@ bool request_was_served(const Conn *conn, uint64_t lease_id) {
                !lease_find(registry, lease_id);
 }
 
+/* Whose first word behind a restart is that he lets go has not resumed it. */
+static void detach_resume(Conn *conn, uint64_t number) {
+        Lease *lease = lease_find(&conn->server->registry, number);
+
+        if (lease && !lease->client->connected && lease_client_is(lease->client, &conn->client))
+                lapse_adopt(conn->server, lease, &conn->client);
+}
+
 void request_detach(Conn *conn, const WireMessage *message) {
         Lease *lease;
 
+        detach_resume(conn, message->detach.lease);
         if (request_was_served(conn, message->detach.lease)) {
                 conn_reply_ok(conn, message->id);
                 return;
@@ -50,8 +59,7 @@ static WireVerdict resume_judge(Conn *conn, const WireResume *resume, Lease **re
         Lease *lease = lease_find(&conn->server->registry, resume->lease);
         const RegionObject *object;
 
-        if (!lease || lease->client->uid != conn->client.uid ||
-            memcmp(lease->client->uuid, conn->client.uuid, SHMB_UUID_SIZE) != 0)
+        if (!lease || !lease_client_is(lease->client, &conn->client))
                 return WIRE_VERDICT_FENCED;
         if (lease->client != &conn->client && lease->client->connected)
                 return WIRE_VERDICT_FENCED;
@@ -72,8 +80,7 @@ static void resume_no_more(Conn *conn) {
 
         for (absent = conn->server->absents; absent; absent = next) {
                 next = absent->next;
-                if (absent->client.uid != conn->client.uid ||
-                    memcmp(absent->client.uuid, conn->client.uuid, SHMB_UUID_SIZE) != 0)
+                if (!lease_client_is(&absent->client, &conn->client))
                         continue;
                 lapse_client(conn->server, &absent->client, LEASE_END_DETACH);
                 lapse_absent_free(absent);

@@ -155,7 +155,7 @@ int lease_restore(Registry *registry, Region *region, LeaseClient *client, ShmbR
         Lease *lease;
         int r;
 
-        if (region->state != SHMB_REGION_LIVE)
+        if (region->state != SHMB_REGION_LIVE && region->state != SHMB_REGION_DRAINING)
                 return LEASE_E_STATE;
         if (!decl_has_role(region->decl->geometry.kind, role))
                 return LEASE_E_ROLE;
@@ -240,6 +240,10 @@ void lease_end(Registry *registry, Lease *lease, LeaseEnd how, uint64_t now_ns,
                 .prove = party,
                 .idle = region->n_leases == 0,
         };
+}
+
+bool lease_client_is(const LeaseClient *a, const LeaseClient *b) {
+        return a->uid == b->uid && memcmp(a->uuid, b->uuid, sizeof(a->uuid)) == 0;
 }
 
 void lease_move(Lease *lease, LeaseClient *client) {

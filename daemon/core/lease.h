@@ -109,7 +109,7 @@ int lease_grant(Registry *registry, Region *region, LeaseClient *client, ShmbRol
 /**
  * lease_restore() - a lease that a predecessor gave
  * @registry:           registry
- * @region:             LIVE region
+ * @region:             LIVE or DRAINING region
  * @client:             its holder
  * @role:               as recorded
  * @index:              as recorded
@@ -135,6 +135,10 @@ int lease_restore(Registry *registry, Region *region, LeaseClient *client, ShmbR
  */
 void lease_end(Registry *registry, Lease *lease, LeaseEnd how, uint64_t now_ns,
                LeaseEffects *ret_effects);
+
+/** lease_client_is() - whether both are one client, on two connections perhaps: its uuid is its
+ *  secret */
+bool lease_client_is(const LeaseClient *a, const LeaseClient *b);
 
 /** lease_move() - the same lease on another connection of its client (a client that came back) */
 void lease_move(Lease *lease, LeaseClient *client);

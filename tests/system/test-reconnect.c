@@ -268,6 +268,24 @@ static void test_detach_while_the_broker_is_away_ends_the_lease(void **state) {
         broker_end(&broker);
 }
 
+/* What it says first to the next broker is that it lets go. */
+static void test_detach_behind_a_restart_ends_the_lease(void **state) {
+        unsigned n_connected;
+        Child child;
+
+        begin();
+        child_spawn(&child, &alice, let_go_in_child, NULL);
+        child_expect(&child, "attached");
+        broker_kill(&broker);
+        broker_start(&broker);
+        assert_int_equal(n_holders(&n_connected), HELD);
+        child_tell(&child, "let go");
+        child_expect(&child, "let go");
+        assert_int_equal(n_holders(&n_connected), 0);
+        child_kill(&child);
+        broker_end(&broker);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
 #define TEST(_name) cmocka_unit_test_teardown(_name, teardown)
@@ -276,6 +294,7 @@ int main(void) {
                 TEST(test_ring_flows_while_the_broker_is_stopped),
                 TEST(test_reconnect_of_a_crowd),
                 TEST(test_detach_while_the_broker_is_away_ends_the_lease),
+                TEST(test_detach_behind_a_restart_ends_the_lease),
         };
 
         broker_need_root();
