@@ -71,6 +71,12 @@ static void admin_kick(Conn *conn, const WireMessage *message) {
         AdminPage page = {};
         char line[512], reason[64];
 
+        if (!lease && id < conn->server->registry.next_lease && id > 0) {
+                snprintf(line, sizeof(line), "lease %llu is over already", (unsigned long long)id);
+                admin_say(&page, line);
+                admin_report(conn, message->id, &page, true);
+                return;
+        }
         if (!lease) {
                 conn_refuse(conn, message->id, SHMB_STATUS_NO_LEASE,
                             "there is no lease %llu: see `shmbrokerctl who`",

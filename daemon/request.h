@@ -20,7 +20,7 @@
  *     POLL        the FIFO that is there is given again
  *     FETCH, LIST, WHO, STATUS    only look
  *     SEGMENT     positions that do not go back: what was reserved and punched is so already
- *     KICK        a lease that is over is refused as one that does not exist, which it should not
+ *     KICK        a lease that is over is over
  *     RELOAD, GC  find nothing left to do
  *     WATCH       no connection that watches is kept
  *     CREATE      (client, id) is in the record with the region: said again to be new

@@ -386,7 +386,8 @@ class Administering(Live):
         self.assertEqual((out, process.returncode), (b'', 1))
         self.assertRegex(err.decode(), r'\Ashmbrokerctl: telemetry/imu: [^\n]+\n\Z')
         self.assertEqual(self.row('telemetry/imu')['consumers'], 0)
-        self.assertIn(f'there is no lease {lease}', self.refused('kick', lease))
+        self.assertEqual(self.ctl('kick', lease).decode(), f'lease {lease} is over already\n')
+        self.assertIn('there is no lease 999999', self.refused('kick', '999999'))
 
         # The place is free again.
         self.ctl('push', 'telemetry/imu', data=bytes(range(64)))

@@ -287,6 +287,17 @@ static unsigned order(WireMessage message, const char *text, bool *ret_applied) 
         return admin_order(&broker, message, text, ret_applied);
 }
 
+/* The status of what is refused. */
+static int admin_refused(WireMessage message) {
+        Caller admin;
+        int r;
+
+        assert_int_equal(caller_begin(&admin, broker.admin), 0);
+        r = caller_call(&admin, &message);
+        caller_close(&admin);
+        return r;
+}
+
 static void test_plan_of_a_reload_says_all_and_does_nothing(void **state) {
         const WireMessage plan = { .type = WIRE_RELOAD, .reload = { .plan_only = true } };
         const WireMessage reload = { .type = WIRE_RELOAD };
@@ -334,6 +345,9 @@ static void test_reload_names_who_holds_what_it_would_refuse_and_kick_ends_it(vo
         assert_int_equal(order(kick, "ended lease", &applied), 1);
         assert_true(applied);
         assert_int_equal(region_now("tightens").n_readers, 0);
+        assert_int_equal(order(kick, "is over already", &applied), 1);
+        kick.kick.lease += 1000;
+        assert_int_equal(admin_refused(kick), SHMB_STATUS_NO_LEASE);
         assert_int_equal(region_now("stays").n_readers, 1);
         leave(&a, &stays);
         leave(&b, &tightens);
