@@ -269,8 +269,12 @@ void ledger_lease_ended(Server *server, uint64_t lease, LeaseEnd how) {
         ledger_append_removal(server, &entry);
 }
 
-/* Departed regions are unlinked already, and their leases mean nothing to a successor. One that
- * drains comes before the one that has its name now. */
+/* Other departed regions are unlinked already, and their leases mean nothing to a successor. */
+static bool ledger_wants(const Region *region) {
+        return !region->departed || region->state == SHMB_REGION_DRAINING;
+}
+
+/* One that drains comes before the one that has its name now. */
 int ledger_begin(Server *server) {
         const Registry *registry = &server->registry;
         size_t n_entries = 0, n_max = 1 + server->n_conns + registry->n_leases, n_names = 1, i;
@@ -294,7 +298,7 @@ int ledger_begin(Server *server) {
         if (server->removal.tag != 0)
                 entries[n_entries++] = ledger_removal_entry(server);
         for (region = registry->departed; region; region = region->next_departed)
-                if (region->state == SHMB_REGION_DRAINING)
+                if (ledger_wants(region))
                         ledger_add_region(server, region, entries, &n_entries, &names);
         for (i = 0; i < registry->n_regions; i++)
                 ledger_add_region(server, registry->regions[i], entries, &n_entries, &names);
@@ -302,7 +306,7 @@ int ledger_begin(Server *server) {
                 if (conn->kept)
                         entries[n_entries++] = conn_keep_entry(conn);
         for (i = 0; i < registry->n_leases; i++)
-                if (!registry->leases[i]->region->departed)
+                if (ledger_wants(registry->leases[i]->region))
                         entries[n_entries++] = ledger_lease_entry(registry->leases[i]);
 
         r = server->record.fd < 0

@@ -436,8 +436,11 @@ int server_run(Server *server) {
 static bool server_keeps(const Server *server, const Region *region) {
         bool memfd = region->decl->backing == SHMB_BACKING_MEMFD;
 
-        if (region->departed || (memfd && !region->body))
+        if (memfd && !region->body)
                 return false;
+        if (region->departed)
+                return region->state == SHMB_REGION_DRAINING && server->handing_over &&
+                       !(memfd && region->body->mortal);
         if (!server->started)
                 return region->body && region->body->adopted;
         /* A successor has it from those who hold it, or not at all. */
@@ -452,6 +455,7 @@ static bool server_keeps(const Server *server, const Region *region) {
 /* Peers that still hold it are told to drain it and let go. */
 static void server_end_region(Server *server, Region *region) {
         if (!server_keeps(server, region)) {
+                region_end_drain(region);
                 objects_unlink(server, region);
                 if (!region->departed)
                         registry_depart(&server->registry, region, SHMB_REGION_REMOVED);

@@ -292,6 +292,26 @@ static void fold_drop_empty(Fold *fold) {
         fold->n_regions = n;
 }
 
+static int fold_compare_generations(const void *a, const void *b) {
+        uint64_t x = (*(FoldRegion *const *)a)->region->generation;
+        uint64_t y = (*(FoldRegion *const *)b)->region->generation;
+
+        return x > y ? -1 : x < y;
+}
+
+static int fold_sort(Fold *fold) {
+        size_t i;
+
+        fold->newest_first = calloc(fold->n_regions + 1, sizeof(*fold->newest_first));
+        if (!fold->newest_first)
+                return -ENOMEM;
+        for (i = 0; i < fold->n_regions; i++)
+                fold->newest_first[i] = &fold->regions[i];
+        qsort(fold->newest_first, fold->n_regions, sizeof(*fold->newest_first),
+              fold_compare_generations);
+        return 0;
+}
+
 static int fold_compare_places(const void *a, const void *b) {
         const RecordLease *x = **(const RecordLease **const *)a;
         const RecordLease *y = **(const RecordLease **const *)b;
@@ -350,7 +370,7 @@ int fold_entries(const RecordEntry *entries, size_t n_entries, Fold *ret_fold) {
         if (r)
                 return r;
         fold_drop_empty(ret_fold);
-        return 0;
+        return fold_sort(ret_fold);
 }
 
 void fold_deinit(Fold *fold) {
@@ -359,6 +379,7 @@ void fold_deinit(Fold *fold) {
         for (i = 0; i < fold->n_regions; i++)
                 free(fold->regions[i].objects);
         free(fold->regions);
+        free(fold->newest_first);
         free(fold->leases);
         free(fold->over);
         *fold = (Fold){};

@@ -41,6 +41,8 @@ enum {
 struct Fold {
         FoldRegion *regions; /* ascending by tag */
         size_t n_regions;
+        /* The same, descending by generation: of two of one name the other one drains; owned */
+        FoldRegion **newest_first;
         const RecordLease **leases; /* not over, ascending by number; owned */
         size_t n_leases;
         bool *over; /* by lease, while it is folded; owned */

@@ -124,6 +124,9 @@ static bool leases_restore(Server *server, Region *region, const TakeoverLease *
                           record->lease, record->since_ns, &lease))
                 return false;
         lease->request = record->request;
+        /* What is written and has no name any more is known by this alone. */
+        if (region->departed && lease->party)
+                region_party_object(region, lease->party)->epoch = record->epoch;
         (void)objects_map_control(server, region, &fault);
         return true;
 }
@@ -147,7 +150,8 @@ static void leases_find_creator(Server *server, const TakeoverConns *conns,
         RecordLease record = { .command = "", .unit = "" };
         LeaseClient *client;
 
-        if (!fold->taken_over || !created || created->bond != RECORD_BOND_CREATOR)
+        if (!fold->taken_over || fold->taken_over->departed || !created ||
+            created->bond != RECORD_BOND_CREATOR)
                 return;
         record.uid = created->uid;
         record.pid = created->pid;

@@ -69,6 +69,9 @@ static void settle_read_parties(Server *server, Region *region) {
                                  sizeof(entry)) != 0)
                         continue;
                 /* A private copy, of what only a broker wrote: a plain copy is enough. */
+                if (region->departed)
+                        memcpy(&region_party_object(region, party)->epoch, &entry.epoch,
+                               sizeof(entry.epoch));
                 memcpy(&party->n_deaths, &entry.n_deaths, sizeof(party->n_deaths));
                 memcpy(&party->n_detaches, &entry.n_detaches, sizeof(party->n_detaches));
                 memcpy(&occupancy, &entry.occupancy, sizeof(occupancy));

@@ -21,6 +21,7 @@
 #include "daemon/objects.h"
 #include "daemon/sys/clock.h"
 #include "daemon/takeover-conns.h"
+#include "daemon/takeover-drain.h"
 #include "daemon/takeover-fold.h"
 #include "daemon/takeover-leases.h"
 #include "daemon/takeover-recall.h"
@@ -226,6 +227,15 @@ static Region *takeover_region(Server *server, Decl *decl, const FoldRegion *fol
         return region;
 }
 
+/* Its name is another one's: who holds it goes over to that when nothing is left. */
+static Region *takeover_drain(Server *server, const FoldRegion *fold) {
+        const RecordObject *control = takeover_pick(server, fold, SHMB_OBJECT_CONTROL, 0);
+        Decl recorded = takeover_recorded(fold->region);
+
+        return control ? takeover_drain_begin(server, decl_dup(&recorded), fold->region, control)
+                       : NULL;
+}
+
 /* Who still holds what is removed here hears of it by its control object. */
 static void takeover_tell(Server *server, const FoldRegion *fold, ShmbRegionState state) {
         const RecordObject *object = takeover_pick(server, fold, SHMB_OBJECT_CONTROL, 0);
@@ -272,12 +282,13 @@ static void takeover_objects(Server *server, const DeclSet *decls, FoldRegion *f
         Decl *decl = takeover_declare(decls, fold);
         const bool same = decl;
         const RegionObject *object;
-        Region *region;
+        Region *region, *left;
         size_t i;
 
         region = takeover_region(server, decl, fold);
-        fold->taken_over = region;
-        if (!region)
+        left = region || !declared ? region : takeover_drain(server, fold);
+        fold->taken_over = left;
+        if (!left)
                 takeover_tell(server, fold, declared ? SHMB_REGION_STALE : SHMB_REGION_REMOVED);
         if (!region && fold->created)
                 log_plain(LOG_NOTICE, "Region \"%s\", which uid %u created, is not there any "
@@ -287,9 +298,9 @@ static void takeover_objects(Server *server, const DeclSet *decls, FoldRegion *f
         else if (!region && same && !registry_find(&server->registry, fold->region->name))
                 takeover_say_lost(fold);
         for (i = 0; i < fold->n_objects; i++) {
-                object = region ? region_object(region, fold->objects[i]->kind,
-                                                fold->objects[i]->index)
-                                : NULL;
+                object = left ? region_object(left, fold->objects[i]->kind,
+                                              fold->objects[i]->index)
+                              : NULL;
                 if (object && object->ino != 0 && object->epoch == fold->objects[i]->epoch)
                         counts->n_adopted++;
                 else
@@ -388,9 +399,8 @@ static int takeover_apply(Server *server, const DeclSet *decls, Fold *fold,
         server->registry.next_generation = fold->next_generation;
         if (fold->removal)
                 server->removal = *fold->removal;
-        /* The newest first: of two of one name, the other one is draining. */
-        for (i = fold->n_regions; i > 0; i--)
-                takeover_objects(server, decls, &fold->regions[i - 1], &counts);
+        for (i = 0; i < fold->n_regions; i++)
+                takeover_objects(server, decls, fold->newest_first[i], &counts);
         takeover_part(fold, conns);
         counts.n_conns = takeover_conns_restore(server, conns);
         r = takeover_leases(server, fold, conns, &counts.n_leases);
@@ -407,6 +417,7 @@ static int takeover_apply(Server *server, const DeclSet *decls, Fold *fold,
                 return SERVER_E_FAILED;
         }
         takeover_settle(server);
+        takeover_drain_settle(server);
         takeover_say(&counts);
         return 0;
 }

@@ -79,6 +79,29 @@ void registry_deinit(Registry *registry) {
         *registry = (Registry){};
 }
 
+/* Owns @decl on success. */
+static int region_new(Registry *registry, Decl *decl, Region **ret_region) {
+        Region *region;
+        int r;
+
+        region = calloc(1, sizeof(*region));
+        if (!region)
+                return -ENOMEM;
+        r = deadline_join(registry->deadlines, &region->linger, DEADLINE_REGION);
+        if (r == 0 && decl->template)
+                r = deadline_join(registry->deadlines, &region->age, DEADLINE_AGE);
+        if (r < 0) {
+                deadline_leave(&region->linger);
+                free(region);
+                return r;
+        }
+        region->registry = registry;
+        region->decl = decl;
+        region->state = SHMB_REGION_DECLARED;
+        *ret_region = region;
+        return 0;
+}
+
 int registry_add(Registry *registry, Decl *decl, Region **ret_region) {
         size_t slot = registry_slot(registry, decl->name), n_allocated;
         Region *region, **regions;
@@ -97,26 +120,32 @@ int registry_add(Registry *registry, Decl *decl, Region **ret_region) {
                 registry->n_allocated = n_allocated;
         }
 
-        region = calloc(1, sizeof(*region));
-        if (!region)
-                return -ENOMEM;
-        r = deadline_join(registry->deadlines, &region->linger, DEADLINE_REGION);
-        if (r == 0 && decl->template)
-                r = deadline_join(registry->deadlines, &region->age, DEADLINE_AGE);
-        if (r < 0) {
-                deadline_leave(&region->linger);
-                free(region);
+        r = region_new(registry, decl, &region);
+        if (r < 0)
                 return r;
-        }
-
-        region->registry = registry;
-        region->decl = decl;
-        region->state = SHMB_REGION_DECLARED;
         memmove(registry->regions + slot + 1, registry->regions + slot,
                 (registry->n_regions - slot) * sizeof(*registry->regions));
         registry->regions[slot] = region;
         registry->n_regions++;
         *ret_region = region;
+        return 0;
+}
+
+static void registry_push_departed(Registry *registry, Region *region) {
+        region->departed = true;
+        region->next_departed = registry->departed;
+        registry->departed = region;
+        registry->n_departed++;
+}
+
+int registry_add_departed(Registry *registry, Decl *decl, Region **ret_region) {
+        int r;
+
+        r = region_new(registry, decl, ret_region);
+        if (r < 0)
+                return r;
+        registry_push_departed(registry, *ret_region);
+        (*ret_region)->state = SHMB_REGION_DRAINING;
         return 0;
 }
 
@@ -182,10 +211,7 @@ void registry_depart(Registry *registry, Region *region, ShmbRegionState state) 
         assert(state == SHMB_REGION_REMOVED || state == SHMB_REGION_STALE);
 
         registry_unlink(registry, region);
-        region->departed = true;
-        region->next_departed = registry->departed;
-        registry->departed = region;
-        registry->n_departed++;
+        registry_push_departed(registry, region);
         region_set_state(region, state);
         region_clear_deadlines(region);
 }
@@ -311,6 +337,11 @@ bool region_drain(Region *region) {
         region_set_state(region, region->n_roles[SHMB_ROLE_PRODUCE] > 0 ? SHMB_REGION_DRAINING
                                                                         : SHMB_REGION_STALE);
         return region->state != before;
+}
+
+void region_end_drain(Region *region) {
+        if (region->state == SHMB_REGION_DRAINING)
+                region_set_state(region, SHMB_REGION_STALE);
 }
 
 void region_lose(Region *region) {

@@ -160,13 +160,14 @@ void registry_deinit(Registry *registry);
  */
 int registry_add(Registry *registry, Decl *decl, Region **ret_region);
 
+/** registry_add_departed() - likewise, a predecessor's whose name another one has: DRAINING; 0 or
+ *  -ENOMEM */
+int registry_add_departed(Registry *registry, Decl *decl, Region **ret_region);
+
 /** registry_find() - by name; NULL if there is none (departed ones have no name) */
 Region *registry_find(Registry *registry, const char *name);
 
-/**
- * registry_after() - the first region whose name is greater than @name, or the first at all for
- * NULL
- */
+/** registry_after() - the first region of a greater name than @name; of all for NULL */
 Region *registry_after(Registry *registry, const char *name);
 
 /** registry_remove() - forget and free a region that has neither leases, objects nor a body */
@@ -201,10 +202,7 @@ bool registry_check(const Registry *registry);
  */
 int region_begin(Region *region, uint64_t tag, uint64_t generation);
 
-/**
- * region_go_live() - all objects of the table exist: may be attached; sets the linger of an
- * unused one
- */
+/** region_go_live() - all objects of the table exist: LIVE; sets the linger of an unused one */
 void region_go_live(Region *region, uint64_t now_ns);
 
 /** region_retire() - back to DECLARED without objects; there must be no lease */
@@ -215,6 +213,9 @@ void region_retire(Region *region);
  * may add to that, STALE then; whether that changed
  */
 bool region_drain(Region *region);
+
+/** region_end_drain() - nobody waits for its producers any more: STALE if it was DRAINING */
+void region_end_drain(Region *region);
 
 /** region_lose() - its objects are gone or not ours any more; leases go on until they are over */
 void region_lose(Region *region);
@@ -240,10 +241,7 @@ RegionObject *region_party_object(Region *region, const RegionParty *party);
 /** region_party_set_proven() - nobody can write the object of an UNPROVEN party any more: VACANT */
 void region_party_set_proven(Region *region, RegionParty *party);
 
-/**
- * region_party_renew() - the object is to be replaced: its epoch grows by one, dev and ino are
- * none
- */
+/** region_party_renew() - its object is to be replaced: the next epoch, no dev and ino yet */
 void region_party_renew(Region *region, RegionParty *party);
 
 /** region_size_bytes() - of the objects that exist now */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <shmbroker.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -18,13 +19,16 @@
 #include "tests/harness/broker.h"
 #include "tests/harness/child.h"
 #include "tests/harness/items.h"
-#include "tests/harness/mover.h"
+#include "tests/harness/keeper.h"
 
 #define PATIENCE_NS INT64_C(50000000)
+#define ATTACH_NS INT64_C(10000000000)
 
 enum {
         RESHAPES = 30,
         MANY = 2000, /* items between two of them */
+        LIVES = 5,
+        SHAPES = 9, /* by turns one of two */
 };
 
 /* Shared with the children. */
@@ -35,26 +39,38 @@ typedef struct Shared {
 } Shared;
 
 static Broker broker;
+static Keeper keeper;
 static Shared *shared;
 static const ChildIdentity alice = CHILD_ALICE, bob = CHILD_BOB;
 
 static void configure(unsigned capacity) {
-        char yaml[256];
+        char yaml[320];
 
         snprintf(yaml, sizeof(yaml),
                  "version: 1\n"
                  "regions:\n"
                  "  - {name: $/ring, kind: ring, item: {size: 64, align: 8}, capacity: %u,\n"
-                 "     access: {produce: [any], consume: [any]}}\n", capacity);
+                 "     backing: %s, access: {produce: [any], consume: [any]}}\n",
+                 capacity, broker.keeper ? "memfd" : "posix");
         broker_configure(&broker, yaml);
 }
 
-static int setup(void **state) {
+static int begin(Keeper *with) {
         shared = child_share(sizeof(*shared));
         broker_init(&broker, "version: 1\n");
+        broker.keeper = with;
         configure(64);
         broker_start(&broker);
         return 0;
+}
+
+static int setup(void **state) {
+        return begin(NULL);
+}
+
+/* Memory without a name, which a service manager keeps. */
+static int setup_sealed(void **state) {
+        return begin(&keeper);
 }
 
 static int teardown(void **state) {
@@ -63,8 +79,27 @@ static int teardown(void **state) {
         return 0;
 }
 
+/* Whatever is left of regions: @n of the broker's objects. */
+static void expect_objects(size_t n) {
+        broker_expect_shm(&broker, broker.keeper ? 0 : n);
+        if (broker.keeper)
+                broker_until((broker_hear(&broker), keeper_count(&keeper, "shmb.")) == n);
+}
+
+/* In a child; on one connection, whatever becomes of brokers. */
 static struct shmb_region *attach(enum shmb_role role) {
-        return mover_attach(&broker, broker_name(&broker, "ring"), role);
+        struct shmb_attach want = SHMB_ATTACH_INIT;
+        static struct shmb *c;
+        struct shmb_region *r;
+        int result;
+
+        if (!c)
+                child_equal(shmb_connect(broker.socket, &c), 0);
+        want.timeout_ns = ATTACH_NS;
+        result = shmb_attach(c, broker_name(&broker, "ring"), role, &want, &r);
+        if (result != 0)
+                child_fail(__FILE__, __LINE__, shmb_error(c), result);
+        return r;
 }
 
 static void produce(void *data) {
@@ -108,7 +143,8 @@ static void consume(void *data) {
                         r = attach(SHMB_CONSUME);
                         continue;
                 }
-                if (result == -ETIMEDOUT)
+                /* A producer that a broker had not answered when it died is one that died. */
+                if (result == -ETIMEDOUT || result == -EOWNERDEAD)
                         continue;
                 child_equal(result, 0);
                 child_check(item_is(&item, i));
@@ -123,7 +159,7 @@ static void flow_on(void) {
         broker_until(atomic_load(&shared->consumed) - before > MANY);
 }
 
-static void test_nothing_is_lost_when_a_ring_is_reshaped_under_load(void **state) {
+static void reshape_under_load(bool kill_brokers) {
         Child producer, consumer;
         unsigned i;
 
@@ -135,6 +171,10 @@ static void test_nothing_is_lost_when_a_ring_is_reshaped_under_load(void **state
                 flow_on();
                 configure(i % 2 ? 64 : 512);
                 broker_reload(&broker);
+                if (kill_brokers) {
+                        broker_kill(&broker);
+                        broker_start(&broker);
+                }
         }
         /* Both have gone over to the last one. */
         broker_until(atomic_load(&shared->n_stale_consume) == RESHAPES);
@@ -144,8 +184,16 @@ static void test_nothing_is_lost_when_a_ring_is_reshaped_under_load(void **state
         child_finish(&consumer);
         assert_int_equal(shared->consumed, shared->produced);
         assert_int_equal(shared->n_stale_produce, RESHAPES);
-        broker_expect_shm(&broker, 3);
+        expect_objects(3);
         broker_end(&broker);
+}
+
+static void test_nothing_is_lost_when_a_ring_is_reshaped_under_load(void **state) {
+        reshape_under_load(false);
+}
+
+static void test_nothing_is_lost_when_the_broker_dies_behind_that(void **state) {
+        reshape_under_load(true);
 }
 
 /* Waits for a line, then says what it got. */
@@ -207,6 +255,7 @@ static void test_a_consumer_waits_for_the_last_producer(void **state) {
         Child producer, consumer;
 
         begin_to_drain(&producer, &consumer);
+        expect_objects(4);
         child_tell(&producer, "again");
         child_expect(&producer, "stale");
         expect_errno(&consumer, "pop", ETIMEDOUT);
@@ -216,7 +265,7 @@ static void test_a_consumer_waits_for_the_last_producer(void **state) {
         child_expect(&consumer, "116"); /* ESTALE */
         child_tell(&consumer, "end");
         child_finish(&consumer);
-        broker_expect_shm(&broker, 3);
+        expect_objects(3);
         broker_end(&broker);
 }
 
@@ -232,32 +281,164 @@ static void test_a_producer_that_dies_is_the_last_one_too(void **state) {
         broker_end(&broker);
 }
 
-/* The next broker knows nothing of who held what is drained, and says so. */
-static void test_a_broker_that_dies_meanwhile_leaves_nobody_waiting(void **state) {
+/* It drains as before, whoever watches over it. */
+static void expect_draining(Child *producer, Child *consumer) {
+        expect_errno(consumer, "pop", ETIMEDOUT);
+        child_tell(producer, "again");
+        child_expect(producer, "stale");
+        expect_errno(consumer, "pop", ETIMEDOUT);
+        expect_objects(4);
+}
+
+static void expect_drained(Child *consumer) {
+        child_expect(consumer, "116"); /* ESTALE */
+        child_tell(consumer, "end");
+        child_finish(consumer);
+        expect_objects(3);
+}
+
+static void test_brokers_that_die_meanwhile_go_on_with_it(void **state) {
+        Child producer, consumer;
+        int i;
+
+        begin_to_drain(&producer, &consumer);
+        for (i = 0; i < LIVES; i++) {
+                broker_kill(&broker);
+                broker_start(&broker);
+                expect_errno(&consumer, "pop", ETIMEDOUT);
+        }
+        expect_draining(&producer, &consumer);
+        child_tell(&consumer, "wait");
+        child_tell(&producer, "end");
+        child_finish(&producer);
+        expect_drained(&consumer);
+        broker_end(&broker);
+}
+
+static void test_a_broker_that_is_replaced_meanwhile_hands_it_over(void **state) {
+        Child producer, consumer;
+
+        begin_to_drain(&producer, &consumer);
+        kill(broker.pid, SIGUSR1);
+        assert_int_equal(broker_wait(&broker), 0);
+        broker_start(&broker);
+        expect_draining(&producer, &consumer);
+        child_tell(&consumer, "wait");
+        child_kill(&producer);
+        expect_drained(&consumer);
+        broker_end(&broker);
+}
+
+static void test_a_producer_that_dies_while_there_is_no_broker_is_the_last_one_too(void **state) {
         Child producer, consumer;
 
         begin_to_drain(&producer, &consumer);
         child_tell(&consumer, "wait");
         broker_kill(&broker);
+        child_kill(&producer);
         broker_start(&broker);
+        expect_drained(&consumer);
+        broker_end(&broker);
+}
+
+/* As an administrator does it who restarts instead of reloading. */
+static void test_a_shape_that_changed_while_there_was_no_broker_drains_too(void **state) {
+        Child producer, consumer;
+
+        child_spawn(&consumer, &bob, pop_when_told, NULL);
+        child_expect(&consumer, "attached");
+        child_spawn(&producer, &alice, push_when_told, NULL);
+        child_expect(&producer, "pushed");
+        broker_kill(&broker);
+        configure(128);
+        broker_start(&broker);
+        expect_errno(&consumer, "pop", 0);
+        expect_draining(&producer, &consumer);
+        child_tell(&consumer, "wait");
+        child_tell(&producer, "end");
+        child_finish(&producer);
+        expect_drained(&consumer);
+        broker_end(&broker);
+}
+
+static void test_a_broker_that_stops_meanwhile_leaves_nobody_waiting(void **state) {
+        Child producer, consumer;
+
+        begin_to_drain(&producer, &consumer);
+        child_tell(&consumer, "wait");
+        broker_stop(&broker);
         child_expect(&consumer, "116"); /* ESTALE */
+        child_tell(&consumer, "end");
         child_tell(&producer, "again");
         child_expect(&producer, "stale");
         child_tell(&producer, "end");
-        child_finish(&producer);
-        child_tell(&consumer, "end");
+        child_kill(&producer);
+        child_kill(&consumer);
+        expect_objects(0);
+}
+
+static void produce_one(void *data) {
+        struct shmb_region *r = attach(SHMB_PRODUCE);
+        Item item;
+
+        item_make(&item, 7);
+        child_equal(shmb_push(r, &item, 0), 0);
+        child_say("pushed");
+        child_await("end");
+}
+
+static void consume_one(void *data) {
+        struct shmb_region *r = attach(SHMB_CONSUME);
+        Item item;
+
+        child_equal(shmb_pop(r, &item, 0), 0);
+        child_check(item_is(&item, 7));
+        shmb_detach(r);
+        child_say("popped");
+}
+
+/* One that drains has the same name and the same shape as the one that lives. */
+static void test_what_lives_is_not_taken_for_what_drains(void **state) {
+        Child producers[SHAPES], consumer;
+        int i;
+
+        for (i = 0; i < SHAPES; i++) {
+                child_spawn(&producers[i], &alice, produce_one, NULL);
+                child_expect(&producers[i], "pushed");
+                if (i + 1 == SHAPES)
+                        break;
+                configure(i % 2 ? 64 : 128);
+                broker_reload(&broker);
+        }
+        broker_kill(&broker);
+        broker_start(&broker);
+        expect_objects(3 + SHAPES - 1);
+        child_spawn(&consumer, &bob, consume_one, NULL);
+        child_expect(&consumer, "popped");
         child_finish(&consumer);
-        broker_expect_shm(&broker, 3);
+        for (i = 0; i < SHAPES; i++) {
+                child_tell(&producers[i], "end");
+                child_finish(&producers[i]);
+        }
+        expect_objects(3);
         broker_end(&broker);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
 #define TEST(_name) cmocka_unit_test_setup_teardown(_name, setup, teardown)
+#define BOTH(_name) \
+        TEST(_name), cmocka_unit_test_setup_teardown(_name, setup_sealed, teardown)
                 TEST(test_nothing_is_lost_when_a_ring_is_reshaped_under_load),
+                BOTH(test_nothing_is_lost_when_the_broker_dies_behind_that),
                 TEST(test_a_consumer_waits_for_the_last_producer),
                 TEST(test_a_producer_that_dies_is_the_last_one_too),
-                TEST(test_a_broker_that_dies_meanwhile_leaves_nobody_waiting),
+                BOTH(test_brokers_that_die_meanwhile_go_on_with_it),
+                BOTH(test_a_broker_that_is_replaced_meanwhile_hands_it_over),
+                BOTH(test_a_producer_that_dies_while_there_is_no_broker_is_the_last_one_too),
+                BOTH(test_a_shape_that_changed_while_there_was_no_broker_drains_too),
+                BOTH(test_a_broker_that_stops_meanwhile_leaves_nobody_waiting),
+                BOTH(test_what_lives_is_not_taken_for_what_drains),
         };
 
         broker_need_root();
