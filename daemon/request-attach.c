@@ -8,8 +8,9 @@
  * that was not answered for is rolled back, and objects that were made for it go when nobody holds
  * them (an on_demand region lingers as if its only holder had just left).
  *
- * Peers hear of a lane or seat by control before its new holder gets the answer. Descriptors are
- * opened anew for each answer, in the order of the objects, and closed when it is sent.
+ * Peers hear of a lane or seat by control before its new holder gets the answer, and behind the
+ * record. Descriptors are opened anew for each answer, in the order of the objects, and closed when
+ * it is sent.
  */
 
 #include <errno.h>
@@ -334,7 +335,7 @@ static int attach_replace_party(Server *server, Region *region, RegionParty *par
         return r;
 }
 
-/* Nobody but the new holder can write the party's object behind this; peers know who that is. */
+/* Nobody but the new holder can write the party's object behind this. */
 static int attach_prepare_party(Conn *conn, const LeaseEffects *effects, ObjectsFault *fault) {
         Server *server = conn->server;
         Region *region = effects->region;
@@ -343,10 +344,8 @@ static int attach_prepare_party(Conn *conn, const LeaseEffects *effects, Objects
         r = objects_map_control(server, region, fault);
         if (r || !effects->party)
                 return r;
-        if (!effects->prove || objects_prove(server, region, effects->party)) {
-                objects_publish(region, effects->party);
+        if (!effects->prove || objects_prove(server, region, effects->party))
                 return 0;
-        }
         if (region->state == SHMB_REGION_LOST) {
                 fault->status = SHMB_STATUS_LOST;
                 snprintf(fault->sentence, sizeof(fault->sentence), "%s",
@@ -383,6 +382,9 @@ static void attach_grant(Conn *conn, uint64_t id, Lease *lease, const LeaseEffec
         r = attach_prepare_party(conn, effects, &fault);
         if (r == 0)
                 r = attach_write_down(conn, id, lease, &fault);
+        /* Behind the record: a holder that peers know and a successor does not would have died. */
+        if (r == 0)
+                objects_publish(effects->region, effects->party);
         if (r == 0)
                 r = attach_answer(conn, id, lease, NULL, &sent, &fault);
         if (r == 0 && sent) {
