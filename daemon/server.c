@@ -438,11 +438,11 @@ static bool server_keeps(const Server *server, const Region *region) {
 
         if (memfd && !region->body)
                 return false;
+        if (!server->started)
+                return region->body && region->body->adopted;
         if (region->departed)
                 return region->state == SHMB_REGION_DRAINING && server->handing_over &&
                        !(memfd && region->body->mortal);
-        if (!server->started)
-                return region->body && region->body->adopted;
         /* A successor has it from those who hold it, or not at all. */
         if (memfd && region->body->mortal)
                 return server->handing_over && region->body->held;

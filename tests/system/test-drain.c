@@ -15,6 +15,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 #include "tests/harness/broker.h"
 #include "tests/harness/child.h"
@@ -314,6 +316,25 @@ static void test_brokers_that_die_meanwhile_go_on_with_it(void **state) {
         broker_end(&broker);
 }
 
+/* The name of its socket is taken by a directory. */
+static void test_a_broker_that_does_not_start_meanwhile_changes_nothing(void **state) {
+        Child producer, consumer;
+
+        begin_to_drain(&producer, &consumer);
+        broker_kill(&broker);
+        assert_int_equal(unlink(broker.socket), 0);
+        assert_int_equal(mkdir(broker.socket, 0700), 0);
+        broker_spawn(&broker, NULL);
+        assert_int_equal(broker_wait(&broker), 1);
+        assert_int_equal(rmdir(broker.socket), 0);
+        broker_start(&broker);
+        expect_draining(&producer, &consumer);
+        child_tell(&consumer, "wait");
+        child_kill(&producer);
+        expect_drained(&consumer);
+        broker_end(&broker);
+}
+
 static void test_a_broker_that_is_replaced_meanwhile_hands_it_over(void **state) {
         Child producer, consumer;
 
@@ -433,6 +454,7 @@ int main(void) {
                 TEST(test_a_consumer_waits_for_the_last_producer),
                 TEST(test_a_producer_that_dies_is_the_last_one_too),
                 BOTH(test_brokers_that_die_meanwhile_go_on_with_it),
+                BOTH(test_a_broker_that_does_not_start_meanwhile_changes_nothing),
                 BOTH(test_a_broker_that_is_replaced_meanwhile_hands_it_over),
                 BOTH(test_a_producer_that_dies_while_there_is_no_broker_is_the_last_one_too),
                 BOTH(test_a_shape_that_changed_while_there_was_no_broker_drains_too),
