@@ -16,12 +16,15 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "tests/harness/broker.h"
+#include "tests/harness/caller.h"
 #include "tests/harness/child.h"
 #include "tests/harness/items.h"
 #include "tests/harness/keeper.h"
+#include "tests/harness/steps.h"
 
 #define PATIENCE_NS INT64_C(50000000)
 #define ATTACH_NS INT64_C(10000000000)
@@ -31,6 +34,9 @@ enum {
         MANY = 2000, /* items between two of them */
         LIVES = 5,
         SHAPES = 9, /* by turns one of two */
+        /* Of the calls at which it is killed one in so many is tried, from another first one each
+         * time. */
+        STRIDE = 7,
 };
 
 /* Shared with the children. */
@@ -42,10 +48,11 @@ typedef struct Shared {
 
 static Broker broker;
 static Keeper keeper;
+static unsigned capacity = 64; /* what a visitor configures */
 static Shared *shared;
 static const ChildIdentity alice = CHILD_ALICE, bob = CHILD_BOB;
 
-static void configure(unsigned capacity) {
+static void configure(unsigned n_slots) {
         char yaml[320];
 
         snprintf(yaml, sizeof(yaml),
@@ -53,7 +60,7 @@ static void configure(unsigned capacity) {
                  "regions:\n"
                  "  - {name: $/ring, kind: ring, item: {size: 64, align: 8}, capacity: %u,\n"
                  "     backing: %s, access: {produce: [any], consume: [any]}}\n",
-                 capacity, broker.keeper ? "memfd" : "posix");
+                 n_slots, broker.keeper ? "memfd" : "posix");
         broker_configure(&broker, yaml);
 }
 
@@ -160,14 +167,28 @@ static void flow_on(void) {
         broker_until(atomic_load(&shared->consumed) - before > MANY);
 }
 
+static void begin_to_flow(Child *producer, Child *consumer) {
+        child_spawn(consumer, &bob, consume, NULL);
+        child_expect(consumer, "attached");
+        child_spawn(producer, &alice, produce, NULL);
+        child_expect(producer, "attached");
+}
+
+static void end_to_flow(Child *producer, Child *consumer) {
+        flow_on();
+        atomic_store(&shared->stop, true);
+        child_finish(producer);
+        child_finish(consumer);
+        assert_int_equal(shared->consumed, shared->produced);
+        expect_objects(3);
+        broker_end(&broker);
+}
+
 static void reshape_under_load(bool kill_brokers) {
         Child producer, consumer;
         unsigned i;
 
-        child_spawn(&consumer, &bob, consume, NULL);
-        child_expect(&consumer, "attached");
-        child_spawn(&producer, &alice, produce, NULL);
-        child_expect(&producer, "attached");
+        begin_to_flow(&producer, &consumer);
         for (i = 0; i < RESHAPES; i++) {
                 flow_on();
                 configure(i % 2 ? 64 : 512);
@@ -179,14 +200,8 @@ static void reshape_under_load(bool kill_brokers) {
         }
         /* Both have gone over to the last one. */
         broker_until(atomic_load(&shared->n_stale_consume) == RESHAPES);
-        flow_on();
-        atomic_store(&shared->stop, true);
-        child_finish(&producer);
-        child_finish(&consumer);
-        assert_int_equal(shared->consumed, shared->produced);
         assert_int_equal(shared->n_stale_produce, RESHAPES);
-        expect_objects(3);
-        broker_end(&broker);
+        end_to_flow(&producer, &consumer);
 }
 
 static void test_nothing_is_lost_when_a_ring_is_reshaped_under_load(void **state) {
@@ -195,6 +210,44 @@ static void test_nothing_is_lost_when_a_ring_is_reshaped_under_load(void **state
 
 static void test_nothing_is_lost_when_the_broker_dies_behind_that(void **state) {
         reshape_under_load(true);
+}
+
+/* Whatever the broker answers, or does not. */
+static void reload_as_visitor(void) {
+        WireMessage reload = { .type = WIRE_RELOAD };
+        Caller admin;
+
+        if (caller_begin(&admin, broker.admin) != 0)
+                _exit(1);
+        configure(capacity);
+        (void)caller_call(&admin, &reload);
+        _exit(0);
+}
+
+/* In the k-th run as it enters its k-th call, from the lock of the runtime directory on. Both have
+ * gone over when the next one begins: who comes late does not find what nobody held. */
+static void test_nothing_is_lost_wherever_the_broker_is_killed(void **state) {
+        size_t k = 1 + (size_t)getpid() % STRIDE;
+        Child producer, consumer;
+        bool reached = true;
+        pid_t visitor = 0;
+
+        begin_to_flow(&producer, &consumer);
+        for (; reached; k += STRIDE) {
+                flow_on();
+                broker_kill(&broker);
+                capacity = capacity == 64 ? 512 : 64;
+                reached = steps_run(&broker, k, STEPS_FROM_LOCK, reload_as_visitor, &visitor);
+                if (visitor > 0) {
+                        kill(visitor, SIGKILL);
+                        waitpid(visitor, NULL, 0);
+                }
+                visitor = 0;
+                broker_start(&broker);
+        }
+        print_message("a run takes fewer than %zu system calls\n", k);
+        assert_true(k > 100);
+        end_to_flow(&producer, &consumer);
 }
 
 /* Waits for a line, then says what it got. */
@@ -451,6 +504,7 @@ int main(void) {
         TEST(_name), cmocka_unit_test_setup_teardown(_name, setup_sealed, teardown)
                 TEST(test_nothing_is_lost_when_a_ring_is_reshaped_under_load),
                 BOTH(test_nothing_is_lost_when_the_broker_dies_behind_that),
+                BOTH(test_nothing_is_lost_wherever_the_broker_is_killed),
                 TEST(test_a_consumer_waits_for_the_last_producer),
                 TEST(test_a_producer_that_dies_is_the_last_one_too),
                 BOTH(test_brokers_that_die_meanwhile_go_on_with_it),
