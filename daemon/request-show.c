@@ -6,9 +6,6 @@
  * On the clients' socket a region that gives the peer no role does not exist. Pages are cut where a
  * message is full and go on by name (regions) or number (leases), so that what comes and goes
  * between two pages neither repeats nor hides anything else.
- *
- * Depth and counters are words of clients. They are read with pread(2), shown, and nothing is
- * decided by them: whatever stands there, the worst is a silly number in a table.
  */
 
 #include <stddef.h>
@@ -18,24 +15,11 @@
 
 #include "config/template.h"
 #include "daemon/core/policy.h"
+#include "daemon/depth.h"
 #include "daemon/objects.h"
 #include "daemon/request.h"
 #include "daemon/sys/clock.h"
-#include "memory/slots.h"
 #include "protocol/wire.h"
-
-typedef struct ShowDepth ShowDepth;
-
-/* What pread() found in the lanes and seats of one region. */
-struct ShowDepth {
-        uint64_t tails[SHMB_LANES_MAX], dones[SHMB_LANES_MAX];
-        bool any_seat; /* broadcast: somebody is there */
-        uint64_t dropped, redelivered, missed, waits, wakes;
-};
-
-static uint64_t show_max(uint64_t a, uint64_t b) {
-        return a > b ? a : b;
-}
 
 void request_fill_geometry(const Decl *decl, WireGeometry *ret_geometry) {
         const ShmbGeometry *geometry = &decl->geometry;
@@ -57,130 +41,17 @@ void request_fill_geometry(const Decl *decl, WireGeometry *ret_geometry) {
         };
 }
 
-/* Of a private copy that pread() made: nobody else sees it, a plain copy is enough. */
-static uint64_t show_word(const void *word) {
-        uint64_t value;
-
-        memcpy(&value, word, sizeof(value));
-        return value;
-}
-
-static void show_add_counters(ShowDepth *depth, const ShmbCounters *counters) {
-        depth->dropped += show_word(&counters->n_dropped);
-        depth->redelivered += show_word(&counters->n_redelivered);
-        depth->missed += show_word(&counters->n_missed);
-        depth->waits += show_word(&counters->n_waits);
-        depth->wakes += show_word(&counters->n_wakes);
-}
-
-static void show_read_lane(int fd, uint32_t lane, ShowDepth *depth) {
-        ShmbCounters counters;
-
-        if (backing_read(fd, offsetof(ShmbLane, counters), &counters, sizeof(counters)) == 0)
-                show_add_counters(depth, &counters);
-        (void)backing_read(fd, offsetof(ShmbLane, tail), &depth->tails[lane],
-                           sizeof(depth->tails[lane]));
-}
-
-/* Of a broadcast the slowest who is there counts; elsewhere who is furthest, of all there were. */
-static void show_read_seat(Region *region, uint32_t index, int fd, ShowDepth *depth) {
-        ShmbKind kind = region->decl->geometry.kind;
-        bool broadcast = kind == SHMB_KIND_BROADCAST || kind == SHMB_KIND_LATEST;
-        bool held = region_party(region, SHMB_ROLE_CONSUME, index)->lease;
-        const RegionObject *object;
-        ShmbCounters counters;
-        ShmbPlace place;
-        uint64_t done;
-        uint32_t lane;
-
-        if (backing_read(fd, offsetof(ShmbSeat, counters), &counters, sizeof(counters)) == 0)
-                show_add_counters(depth, &counters);
-        for (lane = 0; lane < region->decl->geometry.n_lanes; lane++) {
-                object = region_object(region, SHMB_OBJECT_LANE, lane);
-                if (!object ||
-                    backing_read(fd, offsetof(ShmbSeat, places) + lane * sizeof(place), &place,
-                                 sizeof(place)) != 0)
-                        return;
-                /* A place in an older lane says nothing of the one that is there now. */
-                if (memcmp(&place.epoch, &object->epoch, sizeof(object->epoch)) != 0)
-                        continue;
-                done = show_word(&place.done);
-                if (!broadcast)
-                        depth->dones[lane] = show_max(depth->dones[lane], done);
-                else if (held && (!depth->any_seat || done < depth->dones[lane]))
-                        depth->dones[lane] = done;
-        }
-        depth->any_seat |= held;
-}
-
-/* Where consumers compete: what is not done, by the word of each slot. */
-static void show_read_group(Region *region, int fd, ShowDepth *depth) {
-        const ShmbGeometry *geometry = &region->decl->geometry;
-        uint64_t words[512], at, item, i, n;
-        ShmbSlots slots;
-        uint32_t lane;
-
-        for (lane = 0; lane < geometry->n_lanes; lane++) {
-                slots = shmb_slots_of(geometry, NULL, lane,
-                                      region_object(region, SHMB_OBJECT_LANE, lane)->epoch);
-                depth->dones[lane] = depth->tails[lane];
-                for (at = 0; at < geometry->capacity && at < depth->tails[lane]; at += n) {
-                        n = geometry->capacity - at < 512 ? geometry->capacity - at : 512;
-                        if (backing_read(fd, offsetof(ShmbGroup, words) +
-                                                     (lane * geometry->capacity + at) * 8,
-                                         words, n * 8) != 0)
-                                return;
-                        for (i = 0; i < n && at + i < depth->tails[lane]; i++) {
-                                item = depth->tails[lane] - 1;
-                                item -= (item - at - i) & slots.mask;
-                                depth->dones[lane] -= !shmb_slots_is_done(&slots, item, words[i]);
-                        }
-                }
-        }
-}
-
-static void show_read(Server *server, Region *region, ShowDepth *depth) {
-        ObjectsFault fault;
-        RegionObject *object;
-        size_t i;
-        int fd;
-
-        for (i = 0; i < region->n_objects && region->state == SHMB_REGION_LIVE; i++) {
-                object = &region->objects[i];
-                if (object->kind == SHMB_OBJECT_CONTROL || object->kind == SHMB_OBJECT_DATA)
-                        continue;
-                if (objects_open(server, region, object, false, &fd, &fault))
-                        continue;
-                if (object->kind == SHMB_OBJECT_LANE)
-                        show_read_lane(fd, object->index, depth);
-                else if (object->kind == SHMB_OBJECT_GROUP)
-                        show_read_group(region, fd, depth);
-                else
-                        show_read_seat(region, object->index, fd, depth);
-                close(fd);
-        }
-}
-
 static void show_fill_depth(Server *server, Region *region, WireRegion *entry) {
-        uint64_t capacity = region->decl->geometry.capacity, used;
-        ShmbKind kind = region->decl->geometry.kind;
-        bool broadcast = kind == SHMB_KIND_BROADCAST || kind == SHMB_KIND_LATEST;
-        ShowDepth depth = {};
-        uint32_t i;
+        Depth depth;
 
-        show_read(server, region, &depth);
-        if (broadcast && !depth.any_seat)
-                memcpy(depth.dones, depth.tails, sizeof(depth.dones));
-        for (i = 0; i < region->decl->geometry.n_lanes; i++) {
-                used = depth.tails[i] - depth.dones[i];
-                entry->used = show_max(entry->used, used < capacity ? used : capacity);
-                entry->moved += depth.tails[i];
-        }
-        entry->dropped = depth.dropped;
-        entry->redelivered = depth.redelivered;
-        entry->missed = depth.missed;
-        entry->waits = depth.waits;
-        entry->wakes = depth.wakes;
+        depth_read(server, region, &depth);
+        entry->used = depth.used;
+        entry->moved = depth.moved;
+        entry->dropped = depth.n_dropped;
+        entry->redelivered = depth.n_redelivered;
+        entry->missed = depth.n_missed;
+        entry->waits = depth.n_waits;
+        entry->wakes = depth.n_wakes;
 }
 
 static uint64_t show_size(const Region *region) {
