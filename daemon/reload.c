@@ -21,6 +21,7 @@
 #include "daemon/conn.h"
 #include "daemon/core/plan.h"
 #include "daemon/core/policy.h"
+#include "daemon/depth.h"
 #include "daemon/lapse.h"
 #include "daemon/log.h"
 #include "daemon/notify.h"
@@ -325,11 +326,31 @@ static void reload_say_drained(const PlanStep *step, const Region *region, Reloa
         say(userdata, line);
 }
 
+/* What is in it goes with its last holder: who attaches from then on gets the new one, or none. */
+static void reload_say_lost(Reload *work, const PlanStep *step, Region *region, ReloadSay say,
+                            void *userdata) {
+        char line[PLAN_LINE_MAX + 1];
+        Depth depth;
+
+        if ((step->action != PLAN_RESHAPE && step->action != PLAN_REMOVE) || !region ||
+            region->n_roles[SHMB_ROLE_CONSUME] > 0)
+                return;
+        depth_read(work->server, region, &depth);
+        if (depth.left == 0)
+                return;
+        snprintf(line, sizeof(line), "lose %llu item%s of %s: nobody consumes it",
+                 (unsigned long long)depth.left, depth.left == 1 ? "" : "s", region->decl->name);
+        if (say)
+                say(userdata, line);
+        if (!work->plan_only)
+                log_plain(LOG_NOTICE, "This will %s.", line);
+}
+
 static void reload_say_plan(Reload *work, ReloadSay say, void *userdata) {
         const Plan *plan = work->plan;
         const ReloadDynamic *entry;
         char line[PLAN_LINE_MAX + 1];
-        const Region *region;
+        Region *region;
         size_t i;
 
         for (i = 0; i < plan->n_steps; i++) {
@@ -338,8 +359,10 @@ static void reload_say_plan(Reload *work, ReloadSay say, void *userdata) {
                 plan_step_format(plan, &plan->steps[i], line, sizeof(line));
                 if (say)
                         say(userdata, line);
-                region = reload_region(work, &plan->steps[i]);
+                region = work->works[i].aside ? work->works[i].aside
+                                              : reload_region(work, &plan->steps[i]);
                 reload_say_drained(&plan->steps[i], region, say, userdata);
+                reload_say_lost(work, &plan->steps[i], region, say, userdata);
                 if (region && !region->decl->template)
                         reload_say_strangers(work, region, plan->steps[i].new, say, userdata);
         }

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "tests/harness/admin.h"
 #include "tests/harness/broker.h"
 #include "tests/harness/caller.h"
 #include "tests/harness/child.h"
@@ -294,12 +295,15 @@ static void expect_errno(Child *child, const char *order, int error) {
 }
 
 static void begin_to_drain(Child *producer, Child *consumer) {
+        const WireMessage reload = { .type = WIRE_RELOAD };
+        bool applied;
+
         child_spawn(consumer, &bob, pop_when_told, NULL);
         child_expect(consumer, "attached");
         child_spawn(producer, &alice, push_when_told, NULL);
         child_expect(producer, "pushed");
         configure(128);
-        broker_reload(&broker);
+        assert_int_equal(admin_order(&broker, reload, "drain ", &applied), 1);
         expect_errno(consumer, "pop", 0);
         /* Nothing is left, and somebody may still be about to add to it. */
         expect_errno(consumer, "pop", ETIMEDOUT);
@@ -450,6 +454,30 @@ static void test_a_broker_that_stops_meanwhile_leaves_nobody_waiting(void **stat
         expect_objects(0);
 }
 
+/* An administrator is told before and behind it, and not where somebody consumes. */
+static void test_what_nobody_consumes_is_lost_and_counted(void **state) {
+        const WireMessage plan = { .type = WIRE_RELOAD, .reload = { .plan_only = true } };
+        const WireMessage reload = { .type = WIRE_RELOAD };
+        Child producer, consumer;
+        bool applied;
+
+        child_spawn(&producer, &alice, push_when_told, NULL);
+        child_expect(&producer, "pushed");
+        configure(128);
+        assert_int_equal(admin_order(&broker, plan, "lose 1 item of ", &applied), 1);
+        assert_false(broker_said(&broker, "lose 1 item of ", NULL));
+        child_spawn(&consumer, &bob, pop_when_told, NULL);
+        child_expect(&consumer, "attached");
+        assert_int_equal(admin_order(&broker, plan, "lose", &applied), 0);
+        child_tell(&consumer, "end");
+        child_finish(&consumer);
+        assert_int_equal(admin_order(&broker, reload, "lose 1 item of ", &applied), 1);
+        assert_true(broker_said(&broker, "lose 1 item of ", NULL));
+        child_kill(&producer);
+        expect_objects(3);
+        broker_end(&broker);
+}
+
 static void produce_one(void *data) {
         struct shmb_region *r = attach(SHMB_PRODUCE);
         Item item;
@@ -513,6 +541,7 @@ int main(void) {
                 BOTH(test_a_producer_that_dies_while_there_is_no_broker_is_the_last_one_too),
                 BOTH(test_a_shape_that_changed_while_there_was_no_broker_drains_too),
                 BOTH(test_a_broker_that_stops_meanwhile_leaves_nobody_waiting),
+                BOTH(test_what_nobody_consumes_is_lost_and_counted),
                 BOTH(test_what_lives_is_not_taken_for_what_drains),
         };
 
