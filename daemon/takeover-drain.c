@@ -12,29 +12,19 @@
 #include "daemon/takeover-settle.h"
 #include "daemon/vault.h"
 
-static void drain_adopt_control(Server *server, Region *region, const RecordObject *record) {
+static void drain_adopt_control(Server *server, Region *region, const BackingObject *control) {
         RegionObject *object = &region->objects[0];
-        BackingObject described = {
-                .backing = record->backing,
-                .name = record->name,
-                .dev = record->dev,
-                .ino = record->ino,
-                .uid = record->uid,
-                .size_bytes = record->size_bytes,
-                .fd = -1,
-        };
 
-        object->epoch = record->epoch;
-        object->dev = record->dev;
-        object->ino = record->ino;
-        object->fd = vault_take(server, &described);
-        if (record->backing == SHMB_BACKING_MEMFD)
-                region->body->mortal = !vault_keep_found(server, region, record->name,
+        object->dev = control->dev;
+        object->ino = control->ino;
+        object->fd = vault_take(server, control);
+        if (control->backing == SHMB_BACKING_MEMFD)
+                region->body->mortal = !vault_keep_found(server, region, control->name,
                                                          object->fd);
 }
 
 Region *takeover_drain_begin(Server *server, Decl *decl, const RecordRegion *record,
-                             const RecordObject *control) {
+                             const BackingObject *control) {
         Region *region;
 
         if (!decl || registry_add_departed(&server->registry, decl, &region) < 0) {

@@ -231,9 +231,12 @@ static Region *takeover_region(Server *server, Decl *decl, const FoldRegion *fol
 static Region *takeover_drain(Server *server, const FoldRegion *fold) {
         const RecordObject *control = takeover_pick(server, fold, SHMB_OBJECT_CONTROL, 0);
         Decl recorded = takeover_recorded(fold->region);
+        BackingObject described;
 
-        return control ? takeover_drain_begin(server, decl_dup(&recorded), fold->region, control)
-                       : NULL;
+        if (!control)
+                return NULL;
+        described = takeover_describe(server, control);
+        return takeover_drain_begin(server, decl_dup(&recorded), fold->region, &described);
 }
 
 /* Who still holds what is removed here hears of it by its control object. */
