@@ -89,10 +89,11 @@ static int teardown(void **state) {
         return 0;
 }
 
-/* Whatever is left of regions: @n of the broker's objects. */
+/* What is left of regions, when the broker has heard of the last death: @n of its objects. */
 static void expect_objects(size_t n) {
-        broker_expect_shm(&broker, broker.keeper ? 0 : n);
-        if (broker.keeper)
+        if (!broker.keeper)
+                broker_until(broker_n_shm(&broker) == n);
+        else
                 broker_until((broker_hear(&broker), keeper_count(&keeper, "shmb.")) == n);
 }
 
@@ -294,14 +295,19 @@ static void expect_errno(Child *child, const char *order, int error) {
         child_expect(child, line);
 }
 
-static void begin_to_drain(Child *producer, Child *consumer) {
-        const WireMessage reload = { .type = WIRE_RELOAD };
-        bool applied;
-
+/* Both hold it, and an item is in it. */
+static void hold(Child *producer, Child *consumer) {
         child_spawn(consumer, &bob, pop_when_told, NULL);
         child_expect(consumer, "attached");
         child_spawn(producer, &alice, push_when_told, NULL);
         child_expect(producer, "pushed");
+}
+
+static void begin_to_drain(Child *producer, Child *consumer) {
+        const WireMessage reload = { .type = WIRE_RELOAD };
+        bool applied;
+
+        hold(producer, consumer);
         configure(128);
         assert_int_equal(admin_order(&broker, reload, "drain ", &applied), 1);
         expect_errno(consumer, "pop", 0);
@@ -355,6 +361,19 @@ static void expect_drained(Child *consumer) {
         expect_objects(3);
 }
 
+/* Its last producer lets go of it, or dies. */
+static void end_drained(Child *producer, Child *consumer, bool dies) {
+        child_tell(consumer, "wait");
+        if (dies) {
+                child_kill(producer);
+        } else {
+                child_tell(producer, "end");
+                child_finish(producer);
+        }
+        expect_drained(consumer);
+        broker_end(&broker);
+}
+
 static void test_brokers_that_die_meanwhile_go_on_with_it(void **state) {
         Child producer, consumer;
         int i;
@@ -366,11 +385,7 @@ static void test_brokers_that_die_meanwhile_go_on_with_it(void **state) {
                 expect_errno(&consumer, "pop", ETIMEDOUT);
         }
         expect_draining(&producer, &consumer);
-        child_tell(&consumer, "wait");
-        child_tell(&producer, "end");
-        child_finish(&producer);
-        expect_drained(&consumer);
-        broker_end(&broker);
+        end_drained(&producer, &consumer, false);
 }
 
 /* The name of its socket is taken by a directory. */
@@ -386,10 +401,7 @@ static void test_a_broker_that_does_not_start_meanwhile_changes_nothing(void **s
         assert_int_equal(rmdir(broker.socket), 0);
         broker_start(&broker);
         expect_draining(&producer, &consumer);
-        child_tell(&consumer, "wait");
-        child_kill(&producer);
-        expect_drained(&consumer);
-        broker_end(&broker);
+        end_drained(&producer, &consumer, true);
 }
 
 static void test_a_broker_that_is_replaced_meanwhile_hands_it_over(void **state) {
@@ -400,10 +412,7 @@ static void test_a_broker_that_is_replaced_meanwhile_hands_it_over(void **state)
         assert_int_equal(broker_wait(&broker), 0);
         broker_start(&broker);
         expect_draining(&producer, &consumer);
-        child_tell(&consumer, "wait");
-        child_kill(&producer);
-        expect_drained(&consumer);
-        broker_end(&broker);
+        end_drained(&producer, &consumer, true);
 }
 
 static void test_a_producer_that_dies_while_there_is_no_broker_is_the_last_one_too(void **state) {
@@ -422,20 +431,13 @@ static void test_a_producer_that_dies_while_there_is_no_broker_is_the_last_one_t
 static void test_a_shape_that_changed_while_there_was_no_broker_drains_too(void **state) {
         Child producer, consumer;
 
-        child_spawn(&consumer, &bob, pop_when_told, NULL);
-        child_expect(&consumer, "attached");
-        child_spawn(&producer, &alice, push_when_told, NULL);
-        child_expect(&producer, "pushed");
+        hold(&producer, &consumer);
         broker_kill(&broker);
         configure(128);
         broker_start(&broker);
         expect_errno(&consumer, "pop", 0);
         expect_draining(&producer, &consumer);
-        child_tell(&consumer, "wait");
-        child_tell(&producer, "end");
-        child_finish(&producer);
-        expect_drained(&consumer);
-        broker_end(&broker);
+        end_drained(&producer, &consumer, false);
 }
 
 static void test_a_broker_that_stops_meanwhile_leaves_nobody_waiting(void **state) {
