@@ -67,7 +67,7 @@ int vault_take_conn(Server *server, uint64_t number, bool (*fits)(int fd, uint64
  * vault_forget() - have PID 1 let go of what it keeps as @name; harmless if there is nothing
  *
  * Never waits. What PID 1 is too busy to hear is said again, by vault_on_deadline() and before
- * anything else that is said to it.
+ * the next one that is let go of or connection that is kept.
  */
 void vault_forget(Server *server, const char *name);
 
